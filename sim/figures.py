@@ -1,0 +1,176 @@
+"""A Figure is a number that says how it is known: value, low, high, basis, source.
+
+Figures live only in schemas. `Figures.resolve` replaces each by one SI float, its value or, when
+a draw is given, its quantile under a triangular distribution with mode `value`, so that no
+formula, timer or engine ever sees a Figure.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Literal, cast, get_args
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+
+from sim.units import (
+    BANDWIDTH, BYTES, ENERGY_PER_BYTE, ENERGY_PER_FLOP, FLOP_RATE, FREQUENCY, NUMBER, OP_RATE,
+    POWER, TIME, USD, USD_PER_HOUR, Dimension, parse, show,
+)
+
+Basis = Literal["datasheet", "measured", "press", "estimate", "assumption", "unstated"]
+_KEYS = ("value", "low", "high", "basis", "source", "group")
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A number in SI units with its 90 % range, basis and source; `group` moves figures together."""
+
+    value: float
+    dimension: Dimension
+    low: float | None = None
+    high: float | None = None
+    basis: Basis = "unstated"
+    source: str = ""
+    group: str = ""
+
+    def quantile(self, u: float) -> float:
+        """Quantile `u` of the triangular distribution (low, value, high); the value without a range."""
+        if self.low is None or self.high is None or self.high <= self.low:
+            return self.value
+        span, rise = self.high - self.low, self.value - self.low
+        if u * span < rise:
+            return self.low + math.sqrt(u * span * rise)
+        return self.high - math.sqrt((1.0 - u) * span * (self.high - self.value))
+
+    def text(self) -> str:
+        """The value with its unit and, if it has one, its range."""
+        shown = show(self.value, self.dimension)
+        if self.low is None or self.high is None:
+            return shown
+        return f"{shown} ({show(self.low, self.dimension)} … {show(self.high, self.dimension)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Assumption:
+    """One figure a result rests on, by its path in the resolved tree."""
+
+    path: str
+    text: str
+    basis: Basis
+    source: str
+
+
+@dataclass(slots=True)
+class Resolution:
+    """Turns the Figures of one profile into floats and remembers each of them.
+
+    Args:
+        draw: path (or group) → u in [0, 1]; a figure without an entry takes its value.
+        prefix: the profile's place in the resolved tree, such as 'cluster.chip'.
+    """
+
+    prefix: str = ""
+    draw: Mapping[str, float] | None = None
+    assumptions: list[Assumption] = field(default_factory=list)
+
+    def take(self, path: str, figure: Figure) -> float:
+        """The SI float of the figure at `path`, recorded as an assumption of the result."""
+        full = f"{self.prefix}.{path}" if self.prefix else path
+        self.assumptions.append(Assumption(full, figure.text(), figure.basis, figure.source))
+        if not self.draw:
+            return figure.value
+        u = self.draw.get(figure.group or full)
+        return figure.value if u is None else figure.quantile(u)
+
+
+def parse_figure(raw: object, dimension: Dimension) -> Figure:
+    """A Figure from a plain quantity or a mapping with value, low, high, basis, source, group.
+
+    Raises:
+        ValueError: for an unknown key, a value outside low…high, a negative or non-finite number.
+    """
+    if isinstance(raw, Figure):
+        return raw
+    if not isinstance(raw, Mapping):
+        return Figure(_non_negative(raw, dimension), dimension)
+    entry = cast("Mapping[str, object]", raw)
+    for key in entry:
+        if key not in _KEYS:
+            raise ValueError(f"unknown key '{key}' in a figure (known: {', '.join(_KEYS)})")
+    if "value" not in entry:
+        raise ValueError("a figure needs a 'value'")
+    value = _non_negative(entry["value"], dimension)
+    low, high = (
+        None if entry.get(k) is None else _non_negative(entry[k], dimension) for k in ("low", "high")
+    )
+    if (low is None) != (high is None):
+        raise ValueError("a figure's range needs both 'low' and 'high'")
+    if low is not None and high is not None and not low <= value <= high:
+        raise ValueError(f"value {entry['value']} lies outside {entry['low']} … {entry['high']}")
+    basis = entry.get("basis", "unstated")
+    if basis not in get_args(Basis):
+        raise ValueError(f"basis '{basis}' must be one of {', '.join(get_args(Basis))}")
+    source, group = str(entry.get("source", "")), str(entry.get("group", ""))
+    return Figure(value, dimension, low, high, cast("Basis", basis), source, group)
+
+
+def _non_negative(raw: object, dimension: Dimension) -> float:
+    number = parse(raw, dimension)
+    if number < 0:
+        raise ValueError(f"'{raw}' must not be negative")
+    return number
+
+
+def dump_figure(figure: Figure) -> object:
+    """The YAML form of a figure, exact: numbers are written in the base unit with full precision."""
+
+    def quantity(x: float) -> object:
+        return x if figure.dimension is NUMBER else f"{x!r} {figure.dimension.base}"
+
+    if figure.basis == "unstated" and figure.low is None and not figure.source:
+        return quantity(figure.value)
+    out: dict[str, object] = {"value": quantity(figure.value)}
+    if figure.low is not None and figure.high is not None:
+        out |= {"low": quantity(figure.low), "high": quantity(figure.high)}
+    out["basis"] = figure.basis
+    if figure.source:
+        out["source"] = figure.source
+    if figure.group:
+        out["group"] = figure.group
+    return out
+
+
+def _annotation(dimension: Dimension) -> tuple[BeforeValidator, PlainSerializer, WithJsonSchema]:
+    plain = {"type": "number"} if dimension is NUMBER else {"type": "string"}
+    mapping = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["value"],
+        "properties": {
+            "value": plain, "low": plain, "high": plain,
+            "basis": {"enum": list(get_args(Basis))},
+            "source": {"type": "string"}, "group": {"type": "string"},
+        },
+    }
+    return (
+        BeforeValidator(lambda raw: parse_figure(raw, dimension)),
+        PlainSerializer(dump_figure),
+        WithJsonSchema({
+            "anyOf": [plain, mapping],
+            "description": f"{dimension.name}, as in '{dimension.example}', plain or as a figure",
+        }),
+    )
+
+
+BandwidthFigure = Annotated[Figure, *_annotation(BANDWIDTH)]
+BytesFigure = Annotated[Figure, *_annotation(BYTES)]
+FlopRateFigure = Annotated[Figure, *_annotation(FLOP_RATE)]
+OpRateFigure = Annotated[Figure, *_annotation(OP_RATE)]
+TimeFigure = Annotated[Figure, *_annotation(TIME)]
+PowerFigure = Annotated[Figure, *_annotation(POWER)]
+FrequencyFigure = Annotated[Figure, *_annotation(FREQUENCY)]
+EnergyPerFlopFigure = Annotated[Figure, *_annotation(ENERGY_PER_FLOP)]
+EnergyPerByteFigure = Annotated[Figure, *_annotation(ENERGY_PER_BYTE)]
+PriceFigure = Annotated[Figure, *_annotation(USD)]
+HourlyPriceFigure = Annotated[Figure, *_annotation(USD_PER_HOUR)]
+NumberFigure = Annotated[Figure, *_annotation(NUMBER)]

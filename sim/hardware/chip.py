@@ -1,0 +1,127 @@
+"""A chip as plain numbers: what every formula, timer and engine sees. SI units throughout."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Compute:
+    """Arithmetic of one chip.
+
+    Attributes:
+        cores: independent matrix engines with their own scratchpad (SMs, CUs, NPU cores).
+        clock: core clock, Hz.
+        peak: dense peak FLOP/s of the whole chip by arithmetic type ("bf16", "fp8", "int8", "fp4", …).
+        matrix_shape: rows, columns and depth of the native output tile of one core's matrix engine.
+        vector_flops: peak FLOP/s of the vector engines of the whole chip (fp32).
+        exp_rate: exponentials per second of the whole chip (special function units).
+    """
+
+    cores: int
+    clock: float
+    peak: Mapping[str, float]
+    matrix_shape: tuple[int, int, int]
+    vector_flops: float
+    exp_rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sram:
+    """On-chip memory: bytes per core, bytes shared (last-level cache or 0), and the aggregate bandwidth
+    (B/s) at which operands reach the cores from the shared level."""
+
+    per_core: float
+    shared: float
+    bandwidth: float
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Device memory: peak bandwidth B/s, physical capacity B, bytes the driver reports (`visible`)."""
+
+    device: str
+    stacks: int
+    bandwidth: float
+    capacity: float
+    visible: float
+    outstanding: float
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """Time between two kernels of a graph (`gap`, s) and how many commands the queue holds."""
+
+    gap: float
+    queue: int
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    """Idle and thermal design power (W), energy per FLOP (J, at the 8/16-bit peak type) and per HBM byte (J)."""
+
+    idle: float
+    tdp: float
+    pj_flop: float
+    pj_byte: float
+
+
+@dataclass(frozen=True, slots=True)
+class KernelFamily:
+    """Few physical parameters of a chip family's kernels (docs/operators.md gives formula and source).
+
+    Fractions multiply datasheet peaks; times are seconds. `*_mma` is the share of the matrix peak a
+    saturated kernel sustains, `*_hbm` the share of HBM bandwidth (DRAM and kernel loss as one prior),
+    `*_launch` the fixed time of a kernel inside a graph.
+    """
+
+    name: str
+    gemm_mma: Mapping[str, float]
+    gemm_hbm: float
+    gemm_launch: float
+    gemm_feed: float
+    split_k_launch: float
+    overlap_norm: float
+    quant_launch: float
+    prefill_mma: Mapping[str, float]
+    prefill_exp: float
+    prefill_launch: float
+    prefill_passes: float
+    decode_hbm: float
+    decode_mma: float
+    decode_launch: float
+    mla_decode_hbm: float
+    mla_decode_mma: float
+    mla_decode_launch: float
+    moe_mma: Mapping[str, float]
+    moe_hbm: float
+    moe_launch: float
+    moe_io_passes: float
+    elementwise_hbm: float
+    elementwise_launch: float
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """A resolved chip profile. `dma_engines` counts copy engines; `noc_bandwidth` is B/s, 0 if unstated;
+    `rental` is USD per chip-hour, 0 if no price is known."""
+
+    name: str
+    title: str
+    vendor: str
+    compute: Compute
+    sram: Sram
+    noc_bandwidth: float
+    memory: Memory
+    dispatch: Dispatch
+    dma_engines: int
+    power: Power
+    kernels: KernelFamily
+    rental: float
+
+    def peak(self, dtype: str) -> float:
+        """Dense peak FLOP/s of an arithmetic type; fp16 counts as bf16.
+
+        Raises:
+            KeyError: for a type this chip has no arithmetic for.
+        """
+        return self.compute.peak["bf16" if dtype == "fp16" else dtype]

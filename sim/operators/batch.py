@@ -1,0 +1,30 @@
+"""What one engine step computes, as the few numbers its price depends on."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class BatchShape:
+    """A mixed prefill and decode batch of one scheduler.
+
+    Attributes:
+        decodes: sequences that compute one token each.
+        context: Σ over the decodes of KV tokens read, this step's own token included.
+        windowed: for each window w of `ModelShapes.windows`, Σ over the decodes of min(context, w).
+        chunks: prefill chunks as (new tokens, tokens already computed).
+    """
+
+    decodes: int = 0
+    context: int = 0
+    windowed: tuple[int, ...] = ()
+    chunks: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def tokens(self) -> int:
+        """Tokens the step computes."""
+        return self.decodes + sum(new for new, _ in self.chunks)
+
+    @property
+    def sequences(self) -> int:
+        """Sequences in the step; each has one row of logits."""
+        return self.decodes + len(self.chunks)

@@ -1,0 +1,85 @@
+"""What a run leaves behind: one row per request as columns, and binned series of each replica's state."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+FINISHED, REJECTED, UNFINISHED = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class RequestTable:
+    """Per-request columns. Times are s from the start; NaN where a request never got that far.
+
+    `status` is FINISHED, REJECTED (the front end refused it) or UNFINISHED (it could never be scheduled).
+    `scheduled` is the start of the first step that contains the request.
+    """
+
+    arrival: NDArray[np.float64]
+    scheduled: NDArray[np.float64]
+    first_token: NDArray[np.float64]
+    finish: NDArray[np.float64]
+    prompt_tokens: NDArray[np.int64]
+    output_tokens: NDArray[np.int64]
+    cached_tokens: NDArray[np.int64]
+    preemptions: NDArray[np.int64]
+    replica: NDArray[np.int64]
+    status: NDArray[np.int8]
+    client: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """At most 2,000 equal bins over the run, all replicas together: time-weighted means of the state.
+
+    `time` holds bin starts (s), `width` the bin's length (s). `running`, `waiting` are sequences,
+    `kv_used` the share of KV blocks held by running sequences, `step_time` the mean step (s),
+    `output_rate` and `prompt_rate` tokens/s.
+    """
+
+    time: NDArray[np.float64]
+    width: float
+    running: NDArray[np.float64]
+    waiting: NDArray[np.float64]
+    kv_used: NDArray[np.float64]
+    step_time: NDArray[np.float64]
+    output_rate: NDArray[np.float64]
+    prompt_rate: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class StepSegments:
+    """Runs of consecutive decode steps as one row each: what inter-token statistics and the time breakdown
+    are computed from. Step i of a row takes first + slope·i; `gaps` sequences see each of its steps as an
+    inter-token gap. Rows with prefill have steps = 1 and chunk_tokens > 0. `wait` is idle time before the row.
+    """
+
+    start: NDArray[np.float64]
+    first: NDArray[np.float64]
+    slope: NDArray[np.float64]
+    steps: NDArray[np.int64]
+    decodes: NDArray[np.int64]
+    context: NDArray[np.int64]
+    chunk_tokens: NDArray[np.int64]
+    chunk_past: NDArray[np.int64]
+    chunks: NDArray[np.int64]
+    replica: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """Everything a run produced, before metrics. `kv_blocks` are per attention-dp rank."""
+
+    requests: RequestTable
+    series: Series
+    segments: StepSegments
+    duration: float
+    steps: int
+    replicas: int
+    chips: int
+    kv_blocks: int
+    block_size: int
+    end_reason: str
+    clients: tuple[str, ...] = ()
+    notes: tuple[str, ...] = field(default=())

@@ -1,0 +1,81 @@
+"""The one interface of all fidelities: how long an engine step takes, and why."""
+
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.operators.batch import BatchShape
+
+Bound = Literal["compute", "hbm", "link", "launch", "host"]
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What a step meets: shares of HBM and of links already taken by others, clock factor, routing epoch."""
+
+    hbm_taken: float = 0.0
+    link_taken: float = 0.0
+    clock: float = 1.0
+    epoch: int = 0
+
+
+CALM = Conditions()
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorTime:
+    """One operator of a step on the slowest chip, all its repetitions in the step together.
+
+    Attributes:
+        name: operator; group: the row of the breakdown it belongs to (attention, experts, dense, …).
+        count: how many times it runs in the step.
+        time: s, all of them; light: s, the operator's own speed of light (roofline bound), all of them.
+        flops, hbm_bytes, wire_bytes: per chip, all of them.
+        bound: what limits it; source: what priced it ("analytic", "roofline", a table's name).
+        parts: s by resource, summing to `time`.
+    """
+
+    name: str
+    group: str
+    count: int
+    time: float
+    light: float
+    flops: float
+    hbm_bytes: float
+    wire_bytes: float
+    bound: Bound
+    source: str
+    parts: dict[Bound, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StepBreakdown:
+    """One step, operator by operator. `total` is the step's duration (s); `serial` and `light` its two
+    roofline numbers: the sum of operator bounds, and the busiest resource's summed work."""
+
+    batch: BatchShape
+    operators: tuple[OperatorTime, ...]
+    total: float
+    serial: float
+    light: float
+
+
+class StepTimer(Protocol):
+    """Pure: the same arguments give the same numbers."""
+
+    @property
+    def windows(self) -> tuple[int, ...]:
+        """The windows whose Σ min(context, w) the batch must carry, in order."""
+        ...
+
+    def durations(
+        self, batch: BatchShape, k: int = 1, conditions: Conditions = CALM
+    ) -> NDArray[np.float64]:
+        """Seconds of this step and the k-1 decode steps after it (chunks only in the first)."""
+        ...
+
+    def explain(self, batch: BatchShape, conditions: Conditions = CALM) -> StepBreakdown:
+        """The step operator by operator; its total equals `durations(batch)[0]`."""
+        ...

@@ -1,0 +1,40 @@
+"""The requests of a run as columns."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pieces = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """Requests in arrival order.
+
+    Attributes:
+        arrival: s, non-decreasing. Under closed-loop load all are 0 and `concurrency` says how many are
+            in the system at once: request i + concurrency enters when the i-th to finish finishes.
+        prompt_tokens, output_tokens: tokens, each at least 1.
+        priority: smaller is more urgent; empty if all are equal.
+        pieces: what each prompt consists of, as (segment, length): token i of a piece has the identity
+            (segment, i), so equal leading pieces are equal content. None: every prompt is its own.
+        output_segment: identity of each request's generated tokens; used where `pieces` is given.
+        session: session of each request, -1 for none; empty if there are none.
+        client: index into `clients`; empty with a single client.
+    """
+
+    arrival: NDArray[np.float64]
+    prompt_tokens: NDArray[np.int64]
+    output_tokens: NDArray[np.int64]
+    priority: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    pieces: tuple[Pieces, ...] | None = None
+    output_segment: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    session: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    client: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    clients: tuple[str, ...] = ()
+    concurrency: int | None = None
+    synthetic: str = ""
+
+    def __len__(self) -> int:
+        return len(self.arrival)
