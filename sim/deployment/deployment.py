@@ -1,0 +1,89 @@
+"""A model on chips: precision, parallel layout, engine limits. Plain resolved data."""
+
+from dataclasses import dataclass
+
+from sim.hardware.cluster import Cluster
+from sim.models.architecture import ModelArchitecture
+
+
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """Storage type of weights by kind and of the KV cache, and the activation type.
+
+    `weights` covers attention, FFN and expert matrices; embedding, head, norms and router have their own.
+    Types: bf16, fp16, fp8, int8, fp4, int4 (fp4 and int4 carry scale overhead).
+    """
+
+    weights: str = "bf16"
+    activations: str = "bf16"
+    kv_cache: str = "bf16"
+    embedding: str = "bf16"
+    head: str = "bf16"
+    norms: str = "bf16"
+    router: str = "bf16"
+
+
+@dataclass(frozen=True, slots=True)
+class Parallel:
+    """Parallel sizes of one replica: chips = tp·pp·dp·pcp; ep divides tp·dp·pcp."""
+
+    tp: int = 1
+    pp: int = 1
+    dp: int = 1
+    ep: int = 1
+    pcp: int = 1
+    dcp: int = 1
+
+    @property
+    def chips(self) -> int:
+        """Chips of one replica."""
+        return self.tp * self.pp * self.dp * self.pcp
+
+    @property
+    def moe_tp(self) -> int:
+        """Tensor-parallel size of the experts: tp·dp·pcp / ep."""
+        return self.tp * self.dp * self.pcp // self.ep
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLimits:
+    """Scheduler semantics and limits, per attention-dp rank; vLLM's names and meanings."""
+
+    family: str
+    version: str
+    max_num_seqs: int
+    max_num_batched_tokens: int
+    max_model_len: int
+    block_size: int
+    gpu_memory_utilization: float
+    enable_prefix_caching: bool
+    enable_chunked_prefill: bool
+    async_scheduling: bool
+    policy: str
+    watermark: float
+    scheduler_reserve_full_isl: bool
+    long_prefill_token_threshold: int
+    expand_mla: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HostCosts:
+    """Host time per step: fixed + per_sequence · sequences (s) not hidden behind the device; `graph_sizes` are the
+    batch sizes that decode graphs were captured for, ascending (a decode batch pads to the next), empty for none."""
+
+    fixed: float
+    per_sequence: float
+    graph_sizes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One kind of replica: `replicas` copies of `parallel.chips` chips each."""
+
+    model: ModelArchitecture
+    cluster: Cluster
+    precision: Precision
+    parallel: Parallel
+    replicas: int
+    engine: EngineLimits
+    host: HostCosts
