@@ -1,0 +1,56 @@
+# Two commands on a machine with Python 3.11 and pip: `make demo`, `make test`.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := $(VENV)/.run-installed
+DEV := $(VENV)/.dev-installed
+COVERAGE := --cov=sim --cov-branch --cov-report=term:skip-covered --cov-fail-under=85
+
+.PHONY: demo test lint bench validate docs lock clean
+
+demo: $(RUN)
+	$(BIN)/bandwall run examples/ax-k1-h200.yaml
+	$(BIN)/bandwall explain examples/ax-k1-h200.yaml --decode 64 --context 4096
+
+test: $(DEV)
+	$(BIN)/pytest -n 2 $(COVERAGE) -m "not validation"
+
+lint: $(DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports
+
+bench: $(RUN)
+	$(BIN)/python benchmarks/speed.py
+
+validate: $(DEV)
+	$(BIN)/pytest -m validation
+
+# The scenario reference and the JSON Schema follow from the schemas; tests say when they are out of date.
+docs: $(RUN)
+	$(BIN)/python -m sim.scenario.reference docs
+
+lock:
+	$(PYTHON) -m pip install --quiet pip-tools
+	CUSTOM_COMPILE_COMMAND="make lock" $(PYTHON) -m piptools compile --quiet $(LOCK) -o requirements.lock pyproject.toml
+	CUSTOM_COMPILE_COMMAND="make lock" $(PYTHON) -m piptools compile --quiet $(LOCK) --extra dev -o requirements-dev.lock pyproject.toml
+
+LOCK := --generate-hashes --allow-unsafe --strip-extras --all-build-deps --no-emit-index-url --no-emit-trusted-host \
+	--no-emit-options
+
+clean:
+	rm -rf $(VENV) build dist .coverage .pytest_cache .ruff_cache .hypothesis
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(RUN): requirements.lock pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+$(DEV): requirements-dev.lock $(RUN)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.lock
+	touch $@
