@@ -22,7 +22,8 @@ class Indexer:
 class Gqa:
     """Grouped-query attention (MHA: kv_heads = heads; MQA: 1). `window` is the sliding window in tokens,
     None for full attention; `output_gate` adds a gate projection of the output's width; `sinks` one
-    learned logit per head."""
+    learned logit per head; `q_lora_rank` factorises the query as in multi-matrix factorisation attention
+    (Step-3), None for one matrix."""
 
     heads: int
     kv_heads: int
@@ -34,6 +35,7 @@ class Gqa:
     qk_norm: Literal["none", "head", "full"] = "none"
     output_gate: bool = False
     sinks: bool = False
+    q_lora_rank: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class Recurrent:
         form: which recurrence ("gated_delta_net", "mamba2", "kda", "lightning").
         heads: value heads; key_heads: key/query heads; key_dim, value_dim: per head.
         conv: width of the causal convolution, 0 for none.
-        params: parameters of the mixer, projections included (the form's own arithmetic).
+        params: parameters of the mixer, projections included (`sim.models.matrices.mixer_params`).
         state_dtype_bytes: bytes of one state element as engines keep it.
     """
 
@@ -90,7 +92,9 @@ class DenseFfn:
 class MoeFfn:
     """Mixture of experts. `groups`/`top_groups`: node-limited routing (1/1: none). `shared_inter` is the
     total width of the shared experts, 0 for none; `router_bias` the correction bias per expert;
-    `bias` expert biases; `shared_gate` a scalar gate on the shared expert (Qwen)."""
+    `bias` expert biases; `shared_gate` a scalar gate on the shared expert (Qwen). `zero_experts` are
+    identities that the router may choose among `experts + zero_experts` (LongCat): they cost nothing, so
+    that top_k is then an upper bound of the experts a token computes."""
 
     experts: int
     top_k: int
@@ -102,17 +106,19 @@ class MoeFfn:
     bias: bool = False
     shared_gate: bool = False
     gated: bool = True
+    zero_experts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
     """One decoder layer. `norms` counts RMSNorms of the hidden width outside attention (2 for pre-norm);
-    `norm_gate_rank` is the rank of a low-rank gate on each of them, 0 for none."""
+    `norm_gate_rank` is the rank of a low-rank gate on `gated_norms` of them (None: on each), 0 for none."""
 
     attention: Attention
     ffn: DenseFfn | MoeFfn
     norms: int = 2
     norm_gate_rank: int = 0
+    gated_norms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +129,7 @@ class ModelArchitecture:
         layers: every layer in order (identical layers are one shared object).
         tied: the output head is the embedding.
         mtp_layers: multi-token-prediction modules shipped with the checkpoint; not in parameter totals.
+        mtp_layer: the decoder layer inside each of them; None: the model's last layer.
         released_dtype: the checkpoint's weight type.
         published_total, published_active: parameter counts its authors print, 0 if unknown.
     """
@@ -136,6 +143,7 @@ class ModelArchitecture:
     tied: bool = False
     final_norm: bool = True
     mtp_layers: int = 0
+    mtp_layer: Layer | None = None
     released_dtype: str = "bf16"
     published_total: float = 0.0
     published_active: float = 0.0

@@ -1,0 +1,118 @@
+"""Finding and reading a model: a catalogue name, a file of our form, or a Hugging Face config.json.
+
+A tree that has been read is complete: `based_on` is merged in, a config.json is converted, and the
+published counts have been compared with what the dimensions give.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import cast
+
+from sim.errors import UserError, unknown
+from sim.models import _yaml
+from sim.models.accounting import total_params
+from sim.models.architecture import ModelArchitecture
+from sim.models.build import build_model
+from sim.models.schema import ModelSpec
+
+PUBLISHED_TOLERANCE = 0.05
+"""A printed "671B" is rounded, and authors count embeddings and towers differently."""
+
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_ENDINGS = (".yaml", ".yml", ".json")
+
+
+@cache
+def model_names() -> tuple[str, ...]:
+    """Names of the built-in catalogue, sorted."""
+    files = resources.files("sim.models").joinpath("catalogue").iterdir()
+    return tuple(sorted(f.name.removesuffix(".yaml") for f in files if f.name.endswith(".yaml")))
+
+
+def read_model(name_or_path: str, base: Path | None = None) -> dict[str, object]:
+    """The complete `model:` tree of a name, path or hub id, in our form.
+
+    Args:
+        name_or_path: a catalogue name; with a / or ending .yaml/.json a path; 'org/name' a hub id.
+        base: the folder paths are relative to; the working directory if None.
+    Raises:
+        UserError: for an unknown name, an unreadable or wrong file, an architecture that was not understood,
+            or a published count that the dimensions contradict.
+    """
+    if "/" not in name_or_path and not name_or_path.endswith(_ENDINGS):
+        return _read_catalogue(name_or_path)
+    path = (base or Path()) / name_or_path
+    if path.is_dir():
+        path = path / "config.json"
+    if not path.exists() and _HUB_ID.fullmatch(name_or_path) and not name_or_path.endswith(_ENDINGS):
+        path = _fetch_config(name_or_path)
+    return _complete(_yaml.load(path), str(path))
+
+
+def load_model(name_or_path: str, base: Path | None = None) -> ModelArchitecture:
+    """The architecture of a catalogue name, path or hub id; errors as `read_model`."""
+    return build_model(_yaml.validate(ModelSpec, read_model(name_or_path, base), name_or_path))
+
+
+def _read_catalogue(name: str) -> dict[str, object]:
+    if name not in model_names():
+        raise unknown("model", name, model_names())
+    file = f"{name}.yaml"
+    text = resources.files("sim.models").joinpath("catalogue", file).read_text("utf-8")
+    return _complete(_yaml.parse(text, file), file)
+
+
+def _complete(tree: Mapping[str, object], file: str) -> dict[str, object]:
+    """The tree with the entry it is based on merged in, checked."""
+    own = dict(tree)
+    parent = own.pop("based_on", None)
+    if parent is not None:
+        if not isinstance(parent, str) or parent not in model_names():
+            raise UserError(f"{file}: based_on: {unknown('model', str(parent), model_names())}")
+        own = _merged(_read_catalogue(parent), own)
+    spec = _yaml.validate(ModelSpec, own, file)
+    _check_published(build_model(spec), file)
+    return own
+
+
+def _merged(lower: Mapping[str, object], upper: Mapping[str, object]) -> dict[str, object]:
+    """`lower` with the mappings of `upper` laid over it, level by level."""
+    out = dict(lower)
+    for key, value in upper.items():
+        below = out.get(key)
+        if isinstance(below, dict) and isinstance(value, dict):
+            value = _merged(cast("dict[str, object]", below), cast("dict[str, object]", value))
+        out[key] = value
+    return out
+
+
+def _check_published(model: ModelArchitecture, file: str) -> None:
+    total = total_params(model)
+    if model.exact_total is not None and total != model.exact_total:
+        raise UserError(
+            f"{file}: published.exact_total is {model.exact_total:,} parameters, "
+            f"but the dimensions give {total:,} ({total - model.exact_total:+,})"
+        )
+    published = model.published_total
+    if published and abs(total - published) > PUBLISHED_TOLERANCE * published:
+        raise UserError(
+            f"{file}: published.total is {published:.6g} parameters, but the dimensions give {total:,} "
+            f"({(total - published) / published:+.1%}; at most {PUBLISHED_TOLERANCE:.0%} apart is allowed)"
+        )
+
+
+def _fetch_config(hub_id: str) -> Path:
+    try:
+        from huggingface_hub import hf_hub_download  # pyright: ignore
+    except ImportError:
+        raise UserError(
+            f"'{hub_id}' is no file here; to fetch it as a Hugging Face hub id, install huggingface_hub "
+            f"(pip install 'bandwall[hub]')"
+        ) from None
+    try:
+        return Path(cast("str", hf_hub_download(hub_id, "config.json")))
+    except Exception as error:
+        raise UserError(f"config.json of '{hub_id}' could not be fetched: {error}") from None
