@@ -1,0 +1,7 @@
+"""Documents a user writes: YAML 1.2 or JSON in, checked models out, and outputs that are whole or absent."""
+
+from sim.documents.reading import Document, load, parse
+from sim.documents.validation import validate
+from sim.documents.writing import write_bytes, write_text
+
+__all__ = ["Document", "load", "parse", "validate", "write_bytes", "write_text"]
