@@ -1,0 +1,32 @@
+"""How a model is cut up: precision, parallel layout, placement, memory map, engine limits and costs."""
+
+from sim.deployment.deploy import deploy
+from sim.deployment.deployment import Deployment, EngineLimits, HostCosts, Parallel, Precision
+from sim.deployment.engine_families import engine_families, engine_versions
+from sim.deployment.fit import Fit, nearest_fit
+from sim.deployment.layout import enumerate_layouts, layout_problem, stage_layers
+from sim.deployment.memory import MemoryMap, StageMemory, memory_map
+from sim.deployment.precision import arithmetic_type
+from sim.deployment.schema import DeploymentSpec, read_deployment
+
+__all__ = [
+    "Deployment",
+    "DeploymentSpec",
+    "EngineLimits",
+    "Fit",
+    "HostCosts",
+    "MemoryMap",
+    "Parallel",
+    "Precision",
+    "StageMemory",
+    "arithmetic_type",
+    "deploy",
+    "engine_families",
+    "engine_versions",
+    "enumerate_layouts",
+    "layout_problem",
+    "memory_map",
+    "nearest_fit",
+    "read_deployment",
+    "stage_layers",
+]

@@ -68,8 +68,11 @@ class EngineLimits:
 
 @dataclass(frozen=True, slots=True)
 class HostCosts:
-    """Host time per step: fixed + per_sequence · sequences (s) not hidden behind the device; `graph_sizes` are the
-    batch sizes that decode graphs were captured for, ascending (a decode batch pads to the next), empty for none."""
+    """Host time per step not hidden behind the device: fixed + per_sequence · sequences (s).
+
+    `graph_sizes` are the batch sizes that decode graphs were captured for, ascending (a decode batch
+    pads to the next), empty for none.
+    """
 
     fixed: float
     per_sequence: float
@@ -78,7 +81,10 @@ class HostCosts:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """One kind of replica: `replicas` copies of `parallel.chips` chips each."""
+    """One kind of replica: `replicas` copies of `parallel.chips` chips each.
+
+    `reserve` is device memory (B per chip) beside weights, activations and KV cache.
+    """
 
     model: ModelArchitecture
     cluster: Cluster
@@ -87,3 +93,4 @@ class Deployment:
     replicas: int
     engine: EngineLimits
     host: HostCosts
+    reserve: float = 0.0

@@ -1,0 +1,127 @@
+"""From what the user wrote to a checked deployment: even splits, existing arithmetic, enough memory."""
+
+from dataclasses import replace
+
+from sim.deployment.deployment import Deployment, EngineLimits, HostCosts, Parallel, Precision
+from sim.deployment.fit import described, remedy, shortfall
+from sim.deployment.layout import layout_problem
+from sim.deployment.memory import MemoryMap, memory_map
+from sim.deployment.precision import check_arithmetic
+from sim.deployment.schema import DeploymentSpec, EngineSpec
+from sim.errors import UserError
+from sim.figures import Resolution
+from sim.hardware.cluster import Cluster
+from sim.models.architecture import ModelArchitecture
+
+
+def deploy(
+    spec: DeploymentSpec, model: ModelArchitecture, cluster: Cluster, resolution: Resolution | None = None
+) -> Deployment:
+    """The model on the cluster as the spec lays it out.
+
+    `max_model_len` null becomes the model's context, or what the KV cache (and, without chunked
+    prefill, one step) holds if that is less.
+
+    Args:
+        resolution: resolves and remembers the figures of the engine table; its prefix is the spec's
+            place in the resolved tree ("deployment").
+    Raises:
+        UserError: an uneven split, missing arithmetic, too few chips, too little memory.
+    """
+    resolution = Resolution("deployment") if resolution is None else resolution
+    precision = Precision(**spec.precision.model_dump())
+    parallel = Parallel(**spec.parallel.model_dump())
+    problem = layout_problem(model, parallel, precision.weights)
+    if problem:
+        raise UserError(f"deployment.parallel.{problem}")
+    _check_chips(parallel, spec.replicas, cluster)
+    check_arithmetic(precision, cluster.chip)
+    deployment = Deployment(
+        model=model,
+        cluster=cluster,
+        precision=precision,
+        parallel=parallel,
+        replicas=spec.replicas,
+        engine=_limits(spec.engine, model.context),
+        host=_host_costs(spec.engine, resolution),
+        reserve=resolution.take("engine.reserve", spec.engine.reserve),
+    )
+    memory = memory_map(deployment)
+    if not memory.fits:
+        raise UserError(shortfall(deployment, memory))
+    return _with_model_len(deployment, memory, spec.engine.max_model_len)
+
+
+def _check_chips(parallel: Parallel, replicas: int, cluster: Cluster) -> None:
+    needed = parallel.chips * replicas
+    if needed <= cluster.chips:
+        return
+    if parallel.chips > cluster.chips:
+        raise UserError(
+            f"deployment.parallel: {described(parallel)}, but cluster {cluster.name} has {cluster.chips}"
+        )
+    raise UserError(
+        f"deployment.replicas: {replicas} replicas of {parallel.chips} chips take {needed} but cluster "
+        f"{cluster.name} has {cluster.chips}; at most {cluster.chips // parallel.chips} fit"
+    )
+
+
+def _limits(engine: EngineSpec, context: int) -> EngineLimits:
+    return EngineLimits(
+        family=engine.family,
+        version=engine.version,
+        max_num_seqs=engine.max_num_seqs,
+        max_num_batched_tokens=engine.max_num_batched_tokens,
+        max_model_len=context if engine.max_model_len is None else engine.max_model_len,
+        block_size=engine.block_size,
+        gpu_memory_utilization=engine.gpu_memory_utilization,
+        enable_prefix_caching=engine.enable_prefix_caching,
+        enable_chunked_prefill=engine.enable_chunked_prefill,
+        async_scheduling=engine.async_scheduling,
+        policy=engine.policy,
+        watermark=engine.watermark,
+        scheduler_reserve_full_isl=engine.scheduler_reserve_full_isl,
+        long_prefill_token_threshold=engine.long_prefill_token_threshold,
+        expand_mla=engine.expand_mla,
+    )
+
+
+def _host_costs(engine: EngineSpec, resolution: Resolution) -> HostCosts:
+    name = "overlapped" if engine.async_scheduling else "exposed"
+    costs = engine.host.overlapped if engine.async_scheduling else engine.host.exposed
+    return HostCosts(
+        fixed=resolution.take(f"engine.host.{name}.fixed", costs.fixed),
+        per_sequence=resolution.take(f"engine.host.{name}.per_sequence", costs.per_sequence),
+        graph_sizes=graph_sizes(min(engine.max_cudagraph_capture_size, 2 * engine.max_num_seqs)),
+    )
+
+
+def graph_sizes(most: int) -> tuple[int, ...]:
+    """Batch sizes graphs are captured for: 1, 2, 4, then every 8 below 256 and every 16 up to `most`.
+
+    Source: vLLM's default `cudagraph_capture_sizes` (config/vllm.py), largest min(2·max_num_seqs, 512).
+    """
+    sizes = [1, 2, 4, *range(8, 256, 8), *range(256, most + 1, 16)]
+    return tuple(size for size in sizes if size <= most)
+
+
+def _with_model_len(deployment: Deployment, memory: MemoryMap, stated: int | None) -> Deployment:
+    engine = deployment.engine
+    holds = memory.longest_sequence
+    if stated is None:
+        longest = min(engine.max_model_len, holds)
+        if not engine.enable_chunked_prefill:
+            longest = min(longest, engine.max_num_batched_tokens)
+        return replace(deployment, engine=replace(engine, max_model_len=longest))
+    if stated > holds:
+        raise UserError(
+            f"deployment.engine.max_model_len: {stated} tokens, but the KV cache beside "
+            f"{deployment.model.name} on {deployment.cluster.name} holds a sequence of {holds}; "
+            f"give at most that or none; {remedy(deployment, stated)}"
+        )
+    if stated > deployment.model.context:
+        raise UserError(
+            f"deployment.engine.max_model_len: {stated} tokens exceed the context of "
+            f"{deployment.model.name}, {deployment.model.context}"
+        )
+    return deployment

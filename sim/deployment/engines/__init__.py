@@ -1,0 +1,1 @@
+"""Engine families as data, one YAML file each: limits, host costs and reserve by version."""

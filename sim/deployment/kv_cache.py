@@ -1,0 +1,61 @@
+"""What one chip keeps per token and per sequence.
+
+    GQA      max(1, kv_heads/tp) · (head_dim + v_head_dim) values per token and layer
+    MLA      kv_lora_rank + qk_rope, whole on every tensor-parallel rank
+    MLA expanded to full heads   1/tp of 2·heads·(qk_nope + qk_rope)
+    indexer  head_dim values per token and layer, whole on every rank
+    recurrent state   1/tp of heads·key_dim·value_dim and the convolution's inputs, per sequence and layer
+
+Layers keep context in one of three ways: *full* (every token), *window* (the last w tokens) or
+*state* (a fixed size). All share one pool of blocks (`sim.deployment.memory`).
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sim.models.architecture import Gqa, Layer, Mla, Recurrent
+from sim.models.dtypes import bytes_per_value
+from sim.models.kv_groups import kv_values_per_token, state_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CacheGrowth:
+    """Cache of some layers on one chip, in bytes.
+
+    Attributes:
+        per_token: of the layers that keep every token.
+        windows: (window in tokens, bytes per token) of the layers that keep a window, ascending.
+        state: per sequence, whatever its length.
+    """
+
+    per_token: float
+    windows: tuple[tuple[int, float], ...]
+    state: float
+
+
+def cache_growth(layers: Iterable[Layer], kv_type: str, tp: int, expand_mla: bool) -> CacheGrowth:
+    """The cache of these layers on one tensor-parallel rank, by the way it grows."""
+    per_value = bytes_per_value(kv_type)
+    per_token = state = 0.0
+    windows: dict[int, float] = {}
+    for layer, count in Counter(layers).items():
+        attention = layer.attention
+        if isinstance(attention, Recurrent):
+            state += count * state_bytes(attention) / tp
+            continue
+        size = count * rank_values_per_token(attention, tp, expand_mla) * per_value
+        if attention.window is None:
+            per_token += size
+        else:
+            windows[attention.window] = windows.get(attention.window, 0.0) + size
+    return CacheGrowth(per_token, tuple(sorted(windows.items())), state)
+
+
+def rank_values_per_token(attention: Gqa | Mla, tp: int, expand_mla: bool = False) -> float:
+    """Cached values per token and layer on one tensor-parallel rank, an indexer's keys included."""
+    whole = kv_values_per_token(attention, expand_mla)
+    if isinstance(attention, Gqa):
+        return whole / attention.kv_heads * max(1, attention.kv_heads // tp)
+    latent = whole / tp if expand_mla else whole
+    return latent + (attention.indexer.head_dim if attention.indexer else 0)

@@ -1,0 +1,136 @@
+"""Which parallel layouts a model allows: every split must come out even.
+
+    chips = tp · pp · dp · pcp        moe_tp = tp · dp · pcp / ep
+    attention heads / tp, FFN width / tp, experts / ep, expert width / (moe_tp · quantisation block)
+
+GQA keys and values are replicated where tp exceeds the KV heads, in whole groups. The vocabulary
+need not divide: engines pad it.
+"""
+
+from collections.abc import Iterator
+
+from sim.deployment.deployment import Parallel
+from sim.models.architecture import Attention, DenseFfn, Gqa, Layer, Mla, ModelArchitecture, MoeFfn
+from sim.models.dtypes import SCALE_BLOCK
+
+
+def layout_problem(model: ModelArchitecture, parallel: Parallel, weights: str) -> str | None:
+    """Why `parallel` cannot hold the model with this weight type, or None.
+
+    The sentence begins with the field that is wrong and ends with what is allowed.
+    """
+    return (
+        _context_problem(parallel)
+        or _pipeline_problem(model, parallel)
+        or next(
+            (p for layer in dict.fromkeys(model.layers) if (p := _layer_problem(layer, parallel, weights))),
+            None,
+        )
+        or _expert_parallel_problem(model, parallel)
+    )
+
+
+def _context_problem(parallel: Parallel) -> str | None:
+    for name, size in (("pcp", parallel.pcp), ("dcp", parallel.dcp)):
+        if size > 1:
+            return f"{name}: {size} is refused, context parallelism comes with serving at scale; give 1"
+    return None
+
+
+def _pipeline_problem(model: ModelArchitecture, parallel: Parallel) -> str | None:
+    layers = len(model.layers)
+    if parallel.pp > layers:
+        return f"pp: {parallel.pp} stages for the {layers} layers of {model.name}; give at most {layers}"
+    return None
+
+
+def _expert_parallel_problem(model: ModelArchitecture, parallel: Parallel) -> str | None:
+    if parallel.ep > 1 and not any(isinstance(layer.ffn, MoeFfn) for layer in model.layers):
+        return f"ep: {parallel.ep} for {model.name}, which has no experts; only 1 is allowed"
+    return None
+
+
+def _layer_problem(layer: Layer, parallel: Parallel, weights: str) -> str | None:
+    attention = _attention_problem(layer.attention, parallel.tp)
+    if attention:
+        return attention
+    if isinstance(layer.ffn, DenseFfn):
+        return _uneven("tp", parallel.tp, layer.ffn.inter, "FFN width")
+    return _experts_problem(layer.ffn, parallel, weights)
+
+
+def _attention_problem(attention: Attention, tp: int) -> str | None:
+    heads = _uneven("tp", tp, attention.heads, "attention heads")
+    if heads or isinstance(attention, Mla):
+        return heads
+    groups = attention.kv_heads if isinstance(attention, Gqa) else attention.key_heads
+    if groups % tp and tp % groups:
+        return (
+            f"tp: {tp} neither divides the {groups} KV heads nor is a multiple of them; "
+            f"{_sizes(groups)}, or multiples of {groups}, are allowed"
+        )
+    return None
+
+
+def _experts_problem(ffn: MoeFfn, parallel: Parallel, weights: str) -> str | None:
+    ranks = parallel.tp * parallel.dp * parallel.pcp
+    if ranks % parallel.ep:
+        return f"ep: {parallel.ep} does not divide tp·dp·pcp = {ranks}; {_sizes(ranks)} are allowed"
+    if ffn.experts % parallel.ep:
+        return _uneven("ep", parallel.ep, ffn.experts, "experts")
+    if ffn.shared_inter and (shared := _uneven("tp", parallel.tp, ffn.shared_inter, "shared expert width")):
+        return shared
+    block = SCALE_BLOCK.get(weights, 1)
+    if parallel.moe_tp > 1 and ffn.inter % (parallel.moe_tp * block):
+        blocks = f" in {weights} blocks of {block}" if block > 1 else ""
+        return (
+            f"ep: {parallel.ep} splits each expert over tp·dp·pcp/ep = {parallel.moe_tp} chips (moe_tp), "
+            f"which does not divide its width {ffn.inter}{blocks}; moe_tp may be {_sizes(ffn.inter // block)}"
+        )
+    return None
+
+
+def _uneven(field: str, size: int, whole: int, what: str) -> str | None:
+    if whole % size == 0:
+        return None
+    return f"{field}: {size} does not divide the {whole} of {what}; {_sizes(whole)} are allowed"
+
+
+def _sizes(whole: int, most: int = 12) -> str:
+    sizes = divisors(whole)
+    return ", ".join(map(str, sizes[:most])) + (", …" if len(sizes) > most else "")
+
+
+def divisors(n: int) -> list[int]:
+    """Divisors of n, ascending."""
+    small = [d for d in range(1, int(n**0.5) + 1) if n % d == 0]
+    return small + [n // d for d in reversed(small) if d * d != n]
+
+
+def enumerate_layouts(model: ModelArchitecture, chips: int, weights: str = "bf16") -> Iterator[Parallel]:
+    """Every layout of one replica on exactly `chips` chips that the model allows, in a fixed order.
+
+    A dense model has dp = 1 (its dp ranks would be replicas) and every model pcp = dcp = 1.
+    """
+    moe = any(isinstance(layer.ffn, MoeFfn) for layer in model.layers)
+    for tp in divisors(chips):
+        for pp in divisors(chips // tp):
+            dp = chips // tp // pp
+            if dp > 1 and not moe:
+                continue
+            for ep in divisors(tp * dp) if moe else [1]:
+                parallel = Parallel(tp, pp, dp, ep)
+                if layout_problem(model, parallel, weights) is None:
+                    yield parallel
+
+
+def stage_layers(model: ModelArchitecture, pp: int) -> tuple[tuple[Layer, ...], ...]:
+    """Layers of each pipeline stage, in order; the first stages get the remainder."""
+    share, rest = divmod(len(model.layers), pp)
+    stages: list[tuple[Layer, ...]] = []
+    start = 0
+    for stage in range(pp):
+        end = start + share + (stage < rest)
+        stages.append(model.layers[start:end])
+        start = end
+    return tuple(stages)

@@ -1,0 +1,141 @@
+"""The memory map: what lies on a chip of each pipeline stage, and how many KV blocks remain.
+
+    usable  = visible · gpu_memory_utilization
+    free    = usable - weights - activations - reserve
+    block   = block_size · bytes per token of the layers that keep every token
+    blocks  = floor(free / block), the least over the stages
+    KV tokens of a replica = dp · blocks · block_size · dcp
+
+One pool serves every kind of layer, as in vLLM's hybrid cache. Beside the blocks that grow with its
+tokens a running sequence holds `sequence_blocks` for what does not grow: window layers (window plus
+one block of tokens, the most they ever keep) and recurrent states. Charging a window in full from
+the first token overstates short sequences, never understates. Where no layer keeps every token
+the largest window takes that part.
+"""
+
+import math
+from dataclasses import dataclass
+
+from sim.deployment.activations import activation_bytes
+from sim.deployment.deployment import Deployment
+from sim.deployment.kv_cache import CacheGrowth, cache_growth
+from sim.deployment.layout import stage_layers
+from sim.deployment.weights import stage_weights
+from sim.models.architecture import Layer
+from sim.models.matrices import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class StageMemory:
+    """Bytes on each chip of one pipeline stage.
+
+    Attributes:
+        layers: how many the stage holds.
+        weights: by kind, kinds it lacks left out.
+        visible: what the driver reports; usable: the share of it the engine may take.
+        block: of one KV block; sequence: of what a running sequence holds beside its blocks.
+    """
+
+    stage: int
+    layers: int
+    weights: dict[Kind, float]
+    activations: float
+    reserve: float
+    visible: float
+    usable: float
+    block: float
+    sequence: float
+
+    @property
+    def needed(self) -> float:
+        """Bytes taken before the first token of KV cache."""
+        return sum(self.weights.values()) + self.activations + self.reserve
+
+    @property
+    def free(self) -> float:
+        """Bytes left for the KV cache; negative where the stage does not fit."""
+        return self.usable - self.needed
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryMap:
+    """The chips of a replica, stage by stage, and the KV pool of one attention-dp rank.
+
+    Attributes:
+        kv_blocks: blocks of the pool, per attention-dp rank; 0 where the deployment does not fit.
+        sequence_blocks: blocks a running sequence holds beside those that grow with its tokens.
+        kv_tokens: tokens all pools of a replica hold.
+    """
+
+    stages: tuple[StageMemory, ...]
+    block_size: int
+    kv_blocks: int
+    sequence_blocks: int
+    kv_tokens: int
+
+    @property
+    def tightest(self) -> StageMemory:
+        """The stage with the least memory left over."""
+        return min(self.stages, key=lambda stage: stage.free)
+
+    @property
+    def fits(self) -> bool:
+        """Whether at least one sequence can run: its fixed blocks and two that grow."""
+        return self.tightest.free >= 0 and self.kv_blocks >= self.sequence_blocks + 2
+
+    @property
+    def longest_sequence(self) -> int:
+        """Tokens of the longest sequence the pool holds alone; one block is the engine's null block."""
+        return max(0, self.kv_blocks - self.sequence_blocks - 1) * self.block_size
+
+
+def memory_map(deployment: Deployment) -> MemoryMap:
+    """The memory map of a deployment, whether it fits or not."""
+    layers = stage_layers(deployment.model, deployment.parallel.pp)
+    stages = tuple(_stage(deployment, stage, len(layers), held) for stage, held in enumerate(layers))
+    blocks = min(_blocks(stage, deployment) for stage in stages)
+    per_sequence = max(math.ceil(stage.sequence / stage.block) if stage.block else 0 for stage in stages)
+    parallel, size = deployment.parallel, deployment.engine.block_size
+    return MemoryMap(stages, size, blocks, per_sequence, parallel.dp * blocks * size * parallel.dcp)
+
+
+def _stage(deployment: Deployment, stage: int, of: int, layers: tuple[Layer, ...]) -> StageMemory:
+    model, parallel, engine = deployment.model, deployment.parallel, deployment.engine
+    first, last = stage == 0, stage == of - 1
+    growth = cache_growth(layers, deployment.precision.kv_cache, parallel.tp, engine.expand_mla)
+    block, sequence = _block_and_sequence(growth, engine.block_size)
+    visible = deployment.cluster.chip.memory.visible
+    return StageMemory(
+        stage=stage,
+        layers=len(layers),
+        weights=stage_weights(model, layers, first, last, parallel, deployment.precision),
+        activations=activation_bytes(
+            model, layers, last, parallel, engine.max_num_batched_tokens, engine.max_num_seqs
+        ),
+        reserve=deployment.reserve,
+        visible=visible,
+        usable=visible * engine.gpu_memory_utilization,
+        block=block,
+        sequence=sequence,
+    )
+
+
+def _block_and_sequence(growth: CacheGrowth, block_size: int) -> tuple[float, float]:
+    """Bytes of a block, and bytes a running sequence holds beside its blocks."""
+    per_token, windows = growth.per_token, growth.windows
+    if not per_token and windows:
+        per_token, windows = windows[-1][1], windows[:-1]
+    kept = sum((window + block_size) * size for window, size in windows)
+    return block_size * per_token, kept + growth.state
+
+
+def _blocks(stage: StageMemory, deployment: Deployment) -> int:
+    free = max(0.0, stage.free)
+    if stage.block:
+        return math.floor(free / stage.block)
+    # A stage of recurrent layers alone: its memory bounds sequences, not tokens.
+    engine = deployment.engine
+    sequences = engine.max_num_seqs
+    if stage.sequence:
+        sequences = min(sequences, math.floor(free / stage.sequence))
+    return sequences * math.ceil(engine.max_model_len / engine.block_size) + 1

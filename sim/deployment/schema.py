@@ -1,0 +1,172 @@
+"""What a user may write under `deployment:`."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self, cast
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from sim.deployment.engine_families import with_engine_defaults
+from sim.errors import UserError
+from sim.figures import BytesFigure, TimeFigure
+
+WeightType = Literal["bf16", "fp16", "fp8", "int8", "fp4", "int4"]
+ActivationType = Literal["bf16", "fp16", "fp8", "int8", "fp4"]
+CacheType = Literal["bf16", "fp16", "fp8", "int8", "fp4"]
+Count = Annotated[int, Field(ge=1, strict=True)]
+Tokens = Annotated[int, Field(ge=0, strict=True)]
+Switch = Annotated[bool, Field(strict=True)]
+
+_STRICT = ConfigDict(frozen=True, extra="forbid")
+
+
+class PrecisionSpec(BaseModel):
+    """Storage types. `weights` covers attention, FFN and expert matrices; the other kinds have their own."""
+
+    model_config = _STRICT
+
+    weights: WeightType = Field(default="bf16", description="attention, FFN and expert matrices")
+    activations: ActivationType = Field(default="bf16", description="inputs of the matrix multiplications")
+    kv_cache: CacheType = Field(default="bf16", description="keys and values, or the MLA latent")
+    embedding: WeightType = Field(default="bf16", description="input embedding table")
+    head: WeightType = Field(default="bf16", description="output head")
+    norms: WeightType = Field(default="bf16", description="norm weights")
+    router: WeightType = Field(default="bf16", description="expert router")
+
+
+class ParallelSpec(BaseModel):
+    """How one replica is spread: chips = tp · pp · dp · pcp."""
+
+    model_config = _STRICT
+
+    tp: Count = Field(default=1, description="tensor parallel size of attention and dense layers")
+    pp: Count = Field(default=1, description="pipeline stages")
+    dp: Count = Field(default=1, description="attention data parallel ranks")
+    ep: Count = Field(default=1, description="expert parallel size; divides tp·dp·pcp")
+    pcp: Count = Field(default=1, description="prefill context parallel size (only 1 yet)")
+    dcp: Count = Field(default=1, description="decode context parallel size (only 1 yet)")
+
+
+class HostCostSpec(BaseModel):
+    """Host time per step that the device does not hide: fixed + per_sequence · sequences."""
+
+    model_config = _STRICT
+
+    fixed: TimeFigure
+    per_sequence: TimeFigure
+
+
+class HostSpec(BaseModel):
+    """Host costs with async scheduling (`overlapped`) and without (`exposed`)."""
+
+    model_config = _STRICT
+
+    overlapped: HostCostSpec
+    exposed: HostCostSpec
+
+
+class EngineSpec(BaseModel):
+    """Scheduler semantics, limits and costs, per attention-dp rank; vLLM's names and meanings.
+
+    What is not stated comes from the table of the family's version.
+    """
+
+    model_config = _STRICT
+
+    family: str = Field(description="engine family, whose scheduler decides")
+    version: str = Field(description="version of the family's table")
+    max_num_seqs: Count = Field(description="most sequences in a batch")
+    max_num_batched_tokens: Count = Field(description="most tokens in a step")
+    max_model_len: Count | None = Field(
+        default=None,
+        description="longest prompt plus output; null: the model's context, or what the KV cache holds",
+    )
+    block_size: Count = Field(description="tokens per KV block")
+    gpu_memory_utilization: float = Field(
+        gt=0,
+        le=1,
+        strict=True,
+        allow_inf_nan=False,
+        description="share of visible device memory the engine may take (also npu_memory_utilization)",
+    )
+    enable_prefix_caching: Switch = Field(description="reuse KV blocks of equal prompt prefixes")
+    enable_chunked_prefill: Switch = Field(description="split prompts over steps")
+    async_scheduling: Switch = Field(description="schedule the next step while one runs")
+    policy: Literal["fcfs", "priority"] = Field(description="order of the waiting queue")
+    watermark: float = Field(
+        ge=0, lt=1, strict=True, allow_inf_nan=False, description="share of blocks kept free at admission"
+    )
+    scheduler_reserve_full_isl: Switch = Field(description="admit only where the whole prompt fits")
+    long_prefill_token_threshold: Tokens = Field(description="most tokens of one prompt in a step; 0: no cap")
+    max_cudagraph_capture_size: Tokens = Field(
+        description="largest decode batch captured as a graph; 0: no graphs"
+    )
+    expand_mla: Switch = Field(description="cache full keys and values of MLA heads instead of the latent")
+    reserve: BytesFigure = Field(description="device memory beside weights, activations and KV cache")
+    host: HostSpec = Field(description="host time per step")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lay_over_the_family_table(cls, raw: object) -> object:
+        if not isinstance(raw, Mapping):
+            return raw
+        try:
+            return with_engine_defaults(cast("Mapping[str, object]", raw))
+        except UserError as error:
+            raise ValueError(str(error)) from None
+
+    @model_validator(mode="after")
+    def _limits_agree(self) -> Self:
+        if self.max_num_seqs > self.max_num_batched_tokens:
+            raise ValueError(
+                f"max_num_batched_tokens {self.max_num_batched_tokens} must be at least max_num_seqs "
+                f"{self.max_num_seqs}: every running sequence may need a token in a step"
+            )
+        longest = self.max_model_len
+        if not self.enable_chunked_prefill and longest is not None and longest > self.max_num_batched_tokens:
+            raise ValueError(
+                f"without chunked prefill max_num_batched_tokens {self.max_num_batched_tokens} must be at "
+                f"least max_model_len {longest}: a prompt must fit one step"
+            )
+        return self
+
+
+def _default_engine() -> EngineSpec:
+    return EngineSpec.model_validate({})
+
+
+class DeploymentSpec(BaseModel):
+    """A model on chips: precision, layout of one replica, number of replicas, engine."""
+
+    model_config = _STRICT
+
+    precision: PrecisionSpec = Field(default_factory=PrecisionSpec)
+    parallel: ParallelSpec = Field(default_factory=ParallelSpec)
+    replicas: Count = Field(default=1, description="identical replicas")
+    engine: EngineSpec = Field(default_factory=_default_engine)
+
+
+def read_deployment(raw: object) -> object:
+    """The raw `deployment:` tree with every engine field present, so that overrides can address it.
+
+    A tree of the wrong shape is returned as it is; validation says what is wrong with it.
+
+    Raises:
+        UserError: unknown engine family or version.
+    """
+    if raw is None:
+        raw = {}
+    if not isinstance(raw, Mapping):
+        return raw
+    tree = dict(cast("Mapping[str, object]", raw))
+    precision = tree.get("precision", {})
+    if isinstance(precision, Mapping):
+        defaults = PrecisionSpec().model_dump()
+        tree["precision"] = defaults | dict(cast("Mapping[str, object]", precision))
+    parallel = tree.get("parallel", {})
+    if isinstance(parallel, Mapping):
+        tree["parallel"] = ParallelSpec().model_dump() | dict(cast("Mapping[str, object]", parallel))
+    tree.setdefault("replicas", 1)
+    engine = tree.get("engine", {})
+    if isinstance(engine, Mapping):
+        tree["engine"] = with_engine_defaults(cast("Mapping[str, object]", engine))
+    return tree
