@@ -13,8 +13,21 @@ from typing import Annotated, Literal, cast, get_args
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 from sim.units import (
-    BANDWIDTH, BYTES, ENERGY_PER_BYTE, ENERGY_PER_FLOP, FLOP_RATE, FREQUENCY, NUMBER, OP_RATE,
-    POWER, TIME, USD, USD_PER_HOUR, Dimension, parse, show,
+    BANDWIDTH,
+    BYTES,
+    ENERGY_PER_BYTE,
+    ENERGY_PER_FLOP,
+    FLOP_RATE,
+    FREQUENCY,
+    NUMBER,
+    OP_RATE,
+    POWER,
+    TIME,
+    USD,
+    USD_PER_HOUR,
+    Dimension,
+    parse,
+    show,
 )
 
 Basis = Literal["datasheet", "measured", "press", "estimate", "assumption", "unstated"]
@@ -147,18 +160,23 @@ def _annotation(dimension: Dimension) -> tuple[BeforeValidator, PlainSerializer,
         "additionalProperties": False,
         "required": ["value"],
         "properties": {
-            "value": plain, "low": plain, "high": plain,
+            "value": plain,
+            "low": plain,
+            "high": plain,
             "basis": {"enum": list(get_args(Basis))},
-            "source": {"type": "string"}, "group": {"type": "string"},
+            "source": {"type": "string"},
+            "group": {"type": "string"},
         },
     }
     return (
         BeforeValidator(lambda raw: parse_figure(raw, dimension)),
         PlainSerializer(dump_figure),
-        WithJsonSchema({
-            "anyOf": [plain, mapping],
-            "description": f"{dimension.name}, as in '{dimension.example}', plain or as a figure",
-        }),
+        WithJsonSchema(
+            {
+                "anyOf": [plain, mapping],
+                "description": f"{dimension.name}, as in '{dimension.example}', plain or as a figure",
+            }
+        ),
     )
 
 

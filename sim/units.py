@@ -13,7 +13,11 @@ from typing import Annotated
 from pydantic import BeforeValidator, WithJsonSchema
 
 _LONG_SECONDS = {"m": 60.0, "h": 3600.0, "d": 86400.0}
-_LONG_TIME = re.compile(r"^\s*([-+]?\d+\.?\d*(?:[eE][-+]?\d+)?)\s*(min|minutes?|h|hours?|d|days?)\s*$")
+_NUMBER = r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*"
+_DECIMAL = re.compile(_NUMBER + r"([A-Za-zµμ/]+)\s*\Z", re.ASCII)
+_LONG_TIME = re.compile(_NUMBER + r"(min|minutes?|h|hours?|d|days?)\s*\Z", re.ASCII)
+_PREFIXES = ("a", "f", "p", "n", "µ", "m", "", "k", "M", "G", "T", "P", "E")
+_SMALLEST = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,7 @@ class Dimension:
     example: str
 
 
-BYTES = Dimension("amount of data", "B", (("B", 1.0), ("b", 0.125)), "141 GB")
+BYTES = Dimension("data size", "B", (("B", 1.0), ("b", 0.125)), "141 GB")
 BANDWIDTH = Dimension("bandwidth", "B/s", (("B/s", 1.0), ("b/s", 0.125)), "4.8 TB/s")
 FLOP_RATE = Dimension("compute rate", "FLOP/s", (("FLOP/s", 1.0),), "989 TFLOP/s")
 OP_RATE = Dimension("operation rate", "op/s", (("op/s", 1.0),), "4.2 Top/s")
@@ -58,7 +62,7 @@ def parse(value: object, dimension: Dimension) -> float:
     if unit not in factors:
         allowed = ", ".join(factors)
         raise ValueError(
-            f"'{value}' is not a {dimension.name}: unit must be one of {allowed} (with an SI or "
+            f"'{value}' is not a valid {dimension.name}: unit must be one of {allowed} (with an SI or "
             f"binary prefix), as in '{dimension.example}'"
         )
     if not math.isfinite(number):
@@ -69,32 +73,59 @@ def parse(value: object, dimension: Dimension) -> float:
 def _plain_number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{value!r} is not a number")
-    if not math.isfinite(value):
+    try:
+        number = float(value)
+    except OverflowError:
+        raise ValueError("an integer of this size is not a number used here") from None
+    if not math.isfinite(number):
         raise ValueError(f"{value!r} is not finite")
-    return float(value)
+    return number
 
 
 def _split(text: str, dimension: Dimension) -> tuple[float, str]:
     if dimension is TIME and (match := _LONG_TIME.match(text)):
         return float(match[1]) * _LONG_SECONDS[match[2][0]], "s"
+    refusal = ValueError(f"'{text}' is not a valid {dimension.name}, as in '{dimension.example}'")
+    if not (written := _DECIMAL.match(text)):
+        raise refusal
     from quantiphy import InvalidNumber, Quantity
 
+    factor = 1.0
+    if "e" in written[1].lower():  # QuantiPhy reads a prefix only after a number without exponent
+        factor, text = float(written[1]), f"1 {written[2]}"
     try:
         quantity = Quantity(text, binary=True)
     except InvalidNumber:
-        raise ValueError(f"'{text}' is not a {dimension.name}, as in '{dimension.example}'") from None
-    return float(quantity), quantity.units or ""
+        raise refusal from None
+    return float(quantity) * factor, quantity.units or ""
 
 
 def show(value: float, dimension: Dimension) -> str:
-    """A short string with an SI prefix, as in '4.8 TB/s'."""
-    if dimension is NUMBER:
+    """A short string with a prefix, four digits: '4.8 TB/s'; whole MiB in binary: '144 GiB', '143771 MiB'."""
+    if not dimension.base:
         return f"{value:g}"
-    from quantiphy import Quantity
-
-    if dimension.base.startswith("USD"):
+    if dimension.base.startswith("USD") or not math.isfinite(value):
         return f"{value:g} {dimension.base}"
-    return Quantity(value, dimension.base).render(prec=4)
+    if dimension is BYTES and (binary := _show_binary(value)):
+        return binary
+    if value == 0:
+        return f"0 {dimension.base}"
+    scaled, prefix = _scale(abs(value))
+    return f"{math.copysign(scaled, value):.4g} {prefix}{dimension.base}"
+
+
+def _show_binary(value: float) -> str:
+    for prefix, size in (("Gi", 2**30), ("Mi", 2**20), ("Ki", 2**10)):
+        if value >= size and value % size == 0 and value / size < 1e6:
+            return f"{value / size:g} {prefix}B"
+    return ""
+
+
+def _scale(value: float) -> tuple[float, str]:
+    """The value in the largest prefix that leaves at least 1 after rounding to four digits."""
+    power = math.floor(math.log10(value * (1 + 5e-5)) / 3)
+    power = min(max(power, -_SMALLEST), len(_PREFIXES) - 1 - _SMALLEST)
+    return value / 1000.0**power, _PREFIXES[power + _SMALLEST]
 
 
 def _quantity(dimension: Dimension, lowest: float = 0.0) -> tuple[BeforeValidator, WithJsonSchema]:
