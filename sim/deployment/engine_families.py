@@ -10,6 +10,7 @@ from functools import cache
 from importlib.resources import files
 from typing import cast
 
+from sim.documents import parse
 from sim.errors import UserError, nearest, unknown
 
 DEFAULT_FAMILY = "vllm"
@@ -28,13 +29,11 @@ def engine_families() -> tuple[str, ...]:
 
 @cache
 def _family(name: str) -> Mapping[str, object]:
-    import yaml
-
     if name not in engine_families():
         raise unknown("engine family", name, engine_families())
-    text = (files("sim.deployment.engines") / f"{name}.yaml").read_text(encoding="utf-8")
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return cast("Mapping[str, object]", yaml.load(text, Loader=loader))
+    file = f"{name}.yaml"
+    text = (files("sim.deployment.engines") / file).read_text(encoding="utf-8")
+    return cast("Mapping[str, object]", parse(text, file).tree)
 
 
 def engine_versions(family: str) -> tuple[str, ...]:
