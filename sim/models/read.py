@@ -11,8 +11,8 @@ from importlib import resources
 from pathlib import Path
 from typing import cast
 
+from sim.documents import Document, load, parse, validate
 from sim.errors import UserError, unknown
-from sim.models import _yaml
 from sim.models.accounting import total_params
 from sim.models.architecture import ModelArchitecture
 from sim.models.build import build_model
@@ -20,6 +20,9 @@ from sim.models.schema import ModelSpec
 
 PUBLISHED_TOLERANCE = 0.05
 """A printed "671B" is rounded, and authors count embeddings and towers differently."""
+
+_SHAPE = {"hidden", "vocab", "tied", "final_norm", "attention", "ffn", "layers"}
+"""An entry that states any of these is another model: it does not inherit published counts."""
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _ENDINGS = (".yaml", ".yml", ".json")
@@ -49,12 +52,12 @@ def read_model(name_or_path: str, base: Path | None = None) -> dict[str, object]
         path = path / "config.json"
     if not path.exists() and _HUB_ID.fullmatch(name_or_path) and not name_or_path.endswith(_ENDINGS):
         path = _fetch_config(name_or_path)
-    return _complete(_yaml.load(path), str(path))
+    return _complete(load(path))
 
 
 def load_model(name_or_path: str, base: Path | None = None) -> ModelArchitecture:
     """The architecture of a catalogue name, path or hub id; errors as `read_model`."""
-    return build_model(_yaml.validate(ModelSpec, read_model(name_or_path, base), name_or_path))
+    return build_model(validate(ModelSpec, read_model(name_or_path, base), name=name_or_path))
 
 
 def _read_catalogue(name: str) -> dict[str, object]:
@@ -62,20 +65,27 @@ def _read_catalogue(name: str) -> dict[str, object]:
         raise unknown("model", name, model_names())
     file = f"{name}.yaml"
     text = resources.files("sim.models").joinpath("catalogue", file).read_text("utf-8")
-    return _complete(_yaml.parse(text, file), file)
+    return _complete(parse(text, file))
 
 
-def _complete(tree: Mapping[str, object], file: str) -> dict[str, object]:
-    """The tree with the entry it is based on merged in, checked."""
-    own = dict(tree)
+def _complete(document: Document) -> dict[str, object]:
+    """The document's tree with the entry it is based on merged in, checked."""
+    if not isinstance(document.tree, dict):
+        validate(ModelSpec, document.tree, document=document)
+    own = dict(cast("dict[str, object]", document.tree))
     parent = own.pop("based_on", None)
     if parent is not None:
-        if not isinstance(parent, str) or parent not in model_names():
-            raise UserError(f"{file}: based_on: {unknown('model', str(parent), model_names())}")
-        own = _merged(_read_catalogue(parent), own)
-    spec = _yaml.validate(ModelSpec, own, file)
-    _check_published(build_model(spec), file)
+        if parent not in model_names():
+            raise UserError(f"{document.name}: based_on: {unknown('model', str(parent), model_names())}")
+        own = _inherit(_read_catalogue(str(parent)), own)
+    spec = validate(ModelSpec, own, document=document)
+    _check_published(build_model(spec), document.name)
     return own
+
+
+def _inherit(parent: Mapping[str, object], own: Mapping[str, object]) -> dict[str, object]:
+    inherited = {k: v for k, v in parent.items() if k != "published" or _SHAPE.isdisjoint(own)}
+    return _merged(inherited, own)
 
 
 def _merged(lower: Mapping[str, object], upper: Mapping[str, object]) -> dict[str, object]:
