@@ -1,0 +1,57 @@
+"""What a scheduler is told, and what one of its calls decides."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulerConfig:
+    """Limits and switches of one scheduler, with vLLM's names and meanings.
+
+    `num_blocks` are usable blocks (vLLM's num_gpu_blocks less its null block); `watermark_blocks` is the
+    watermark in blocks; `async_scheduling` keeps two batches in flight.
+    """
+
+    block_size: int
+    num_blocks: int
+    max_model_len: int
+    max_num_scheduled_tokens: int
+    max_num_batched_tokens: int
+    max_num_seqs: int
+    enable_chunked_prefill: bool = True
+    enable_prefix_caching: bool = True
+    async_scheduling: bool = True
+    priority: bool = False
+    watermark_blocks: int = 0
+    scheduler_reserve_full_isl: bool = True
+    long_prefill_token_threshold: int = 0
+    long_prefill_adaptive: bool = False
+
+
+@dataclass(slots=True)
+class Batch:
+    """One scheduled step.
+
+    `decodes` sequences decode with the aggregates `sums`; `chunks` are (new, past) of the others, in order.
+    `admitted` lists (request, new, past, resumed), `advanced` (request, new) of running prefills, and
+    `preempted` the victims. `firsts` get a token from a completed prefill, `finishing` their last one;
+    `late` are running sequences left out of the call after this batch, whose token is still to come, and
+    `left_out` those that this call leaves out. `order` lists (request, new) of the running part where every
+    sequence was looked at in turn; None where all of the running list advanced.
+    """
+
+    decodes: int
+    sums: list[int]
+    chunks: list[tuple[int, int]] = field(default_factory=list)
+    admitted: list[tuple[int, int, int, bool]] = field(default_factory=list)
+    advanced: list[tuple[int, int]] = field(default_factory=list)
+    preempted: list[int] = field(default_factory=list)
+    firsts: list[int] = field(default_factory=list)
+    finishing: list[int] = field(default_factory=list)
+    late: list[int] = field(default_factory=list)
+    left_out: list[int] = field(default_factory=list)
+    order: list[tuple[int, int]] | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Nothing was scheduled."""
+        return not self.decodes and not self.chunks

@@ -1,0 +1,60 @@
+"""The hot state of every request of a run, as plain lists indexed by request."""
+
+from collections.abc import Sequence
+
+from sim.serving.kv_cache import Table
+
+WAITING, PREFILL, DECODE, STARVED, DRAINING, DONE, REFUSED = range(7)
+
+
+class RequestBook:
+    """One row per request; the replicas of a fleet share the book.
+
+    Given: `arrival` (engine time), `prompt` tokens, `cap` (tokens it may generate), `priority`, `table`
+    (its content, None while nobody else can ask for it) and `open` (its generated tokens are content that
+    others may ask for).
+
+    Decided: `state`; `known` tokens and `computed` tokens (only kept up to date outside the decode set);
+    `blocks` of its table (likewise); `inflight` tokens not yet delivered; `order`, the number of its last
+    admission; `offset`, computed tokens minus the scheduler's tick; `last`, the tick of its last token.
+
+    Recorded: `scheduled`, `first_token`, `finish` (engine time or None), `cached_first`, `cached`,
+    `preemptions`.
+    """
+
+    __slots__ = (
+        "arrival", "blocks", "cached", "cached_first", "cap", "computed", "finish", "first_token", "inflight",
+        "known", "last", "offset", "open", "order", "preemptions", "priority", "prompt", "scheduled", "state",
+        "table",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        arrival: Sequence[float],
+        prompt: Sequence[int],
+        cap: Sequence[int],
+        priority: Sequence[int] | None = None,
+        tables: Sequence[Table | None] | None = None,
+        open_output: Sequence[bool] | None = None,
+    ) -> None:
+        n = len(arrival)
+        self.arrival = list(arrival)
+        self.prompt = list(prompt)
+        self.cap = list(cap)
+        self.priority = list(priority) if priority is not None else [0] * n
+        self.table = list(tables) if tables is not None else [None] * n
+        self.open = list(open_output) if open_output is not None else [False] * n
+        self.state = [WAITING] * n
+        self.known = list(prompt)
+        self.computed = [0] * n
+        self.blocks = [0] * n
+        self.inflight = [0] * n
+        self.order = [0] * n
+        self.offset = [0] * n
+        self.last = [0] * n
+        self.scheduled: list[float | None] = [None] * n
+        self.first_token: list[float | None] = [None] * n
+        self.finish: list[float | None] = [None] * n
+        self.cached_first = [0] * n
+        self.cached = [0] * n
+        self.preemptions = [0] * n

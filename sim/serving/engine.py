@@ -1,0 +1,216 @@
+"""One engine on the clock: time jumps from batch change to batch change.
+
+The scheduler says for how many calls the batch stays the same; the surface says what those steps cost as
+straight segments; the engine advances the clock by whole segments, in closed form:
+
+    time of m steps = m·first + slope·m(m-1)/2,
+
+and cuts a segment at the first call that would see a new arrival. Times are numbers of any kind: seconds as
+float in `run`, integer nanoseconds in conformance. `step_by_step` takes every call on its own instead, for
+tests: both give the same records.
+
+Loop: at most `depth` batches are in flight (1 synchronous, 2 asynchronous). A call happens as soon as fewer
+are; an empty result takes a place in flight too, until the batch before it has run.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from math import inf, sqrt
+from typing import Protocol
+
+from sim.serving.batch import Batch
+from sim.serving.scheduler import Scheduler
+from sim.timing.surface_protocol import Surface
+
+
+class Tape(Protocol):
+    """Where the engine writes what it did; the engine reads none of it back."""
+
+    def decode_steps(
+        self, engine: "Engine", call: float, start: float, first: float, slope: float, steps: int
+    ) -> None:
+        """`steps` decode-only steps back to back from `start` on, the first of them decided at `call`;
+        written before the scheduler advances past them."""
+        ...
+
+    def step(self, engine: "Engine", call: float, start: float, duration: float, batch: Batch) -> None:
+        """One step that was looked at (also one that only preempted)."""
+        ...
+
+
+class Engine:
+    """A scheduler, its clock and its prices.
+
+    Attributes:
+        now: time of the next call, or of the last event.
+        steps: steps run so far.
+        on_finish: called with (request, time) when a request has finished.
+    """
+
+    __slots__ = (
+        "depth", "flight", "now", "on_finish", "place_taken", "scheduler", "stalled", "step_by_step", "steps",
+        "surface", "tape",
+    )  # fmt: skip
+
+    def __init__(
+        self, scheduler: Scheduler, surface: Surface[float], tape: Tape, *, step_by_step: bool = False
+    ) -> None:
+        self.scheduler = scheduler
+        self.surface = surface
+        self.tape = tape
+        self.depth = 2 if scheduler.config.async_scheduling else 1
+        self.flight: deque[tuple[float, Batch | None]] = deque()
+        self.now: float = 0
+        self.place_taken = False
+        self.stalled = False
+        self.step_by_step = step_by_step
+        self.steps = 0
+        self.on_finish: Callable[[int, float], None] | None = None
+
+    def submit(self, request: int, time: float) -> None:
+        """A request arrives; the engine must have been advanced to `time`."""
+        if (self.stalled or self.scheduler.idle) and not self.flight:
+            self.now = max(self.now, time)
+        self.stalled = False
+        self.scheduler.submit(request)
+
+    def advance(self, to: float) -> None:
+        """Run every call before `to` and deliver every batch that has ended by then."""
+        flight, scheduler = self.flight, self.scheduler
+        while True:
+            if len(flight) == self.depth or self.place_taken:
+                end, batch = flight[0]
+                if end > to:
+                    return
+                flight.popleft()
+                self.place_taken = False
+                self.now = end
+                if batch is not None:
+                    self._deliver(batch, end)
+            if self.now >= to or self.stalled:
+                return
+            if scheduler.idle:
+                if not flight:
+                    return
+                self.place_taken = True
+                continue
+            if self.step_by_step or not self._leap(to):
+                self._call()
+
+    def next_change(self) -> float:
+        """When a sequence will next finish if nobody arrives, or an earlier time at which to look again;
+        infinite when there is nothing to do."""
+        for end, batch in self.flight:
+            if batch is not None and batch.finishing:
+                return end
+        limit = self.scheduler.horizon()
+        if not limit:
+            if self.flight:
+                return self.flight[0][0]
+            return inf if self.stalled or self.scheduler.idle else self.now
+        decoding = self.scheduler.decoding
+        time = self.flight[-1][0] if self.flight else self.now
+        sums = decoding.sums.copy()
+        while limit:
+            first, slope, steps = self.surface.segment(decoding.count, sums, decoding.growth)
+            steps = min(steps, limit)
+            time += steps * first + slope * (steps * (steps - 1) // 2)
+            limit -= steps
+            for j, per_step in enumerate(decoding.growth):
+                sums[j] += steps * per_step
+        return time
+
+    def _deliver(self, batch: Batch, end: float) -> None:
+        self.scheduler.deliver(batch, end)
+        if self.on_finish is not None:
+            for request in batch.finishing:
+                self.on_finish(request, end)
+
+    def _leap(self, to: float) -> bool:
+        """Take all calls before `to` that schedule just the present decodes; False if the next one does not."""
+        flight, scheduler, depth = self.flight, self.scheduler, self.depth
+        if len(flight) != depth - 1:
+            return False
+        limit = scheduler.horizon()
+        if not limit:
+            return False
+        call = end = self.now
+        if depth == 2:
+            end, previous = flight[0]
+            if previous is not None and previous.finishing:
+                limit = 1  # it frees blocks and a seat before the call after the next
+        decoding, segment, decode_steps = scheduler.decoding, self.surface.segment, self.tape.decode_steps
+        done, ahead = 0, depth - 1
+        finishing: list[int] = []
+        while done < limit and (end < to or ahead):
+            first, slope, steps = segment(decoding.count, decoding.sums, decoding.growth)
+            if steps > limit - done:
+                steps = limit - done
+            if end >= to:
+                steps, ahead = 1, 0
+            elif end + steps * first + slope * (steps * (steps - 1) // 2) >= to:
+                within = steps_until(to - end, first, slope, steps)
+                if ahead and within < steps:
+                    within, ahead = within + 1, 0
+                steps = within
+            decode_steps(self, call, end, first, slope, steps)
+            finishing = scheduler.leap(steps)
+            done += steps
+            call = end + (steps - 1) * first + slope * ((steps - 1) * (steps - 2) // 2) if steps > 1 else end
+            end += steps * first + slope * (steps * (steps - 1) // 2)
+        self.steps += done
+        if depth == 2 and done > 1:
+            delivered, previous = flight.popleft()
+            if previous is not None:
+                self._deliver(previous, delivered)
+            flight.append((call, None))
+        flight.append((end, Batch(0, [], finishing=finishing) if finishing else None))
+        return True
+
+    def _call(self) -> None:
+        """One call that must be looked at."""
+        flight, scheduler = self.flight, self.scheduler
+        batch = scheduler.schedule()
+        if batch.empty:
+            if batch.preempted:
+                self.tape.step(self, self.now, self.now, 0, batch)
+            if flight:
+                self.place_taken = True
+            elif not batch.preempted:
+                self.stalled = True
+            return
+        start = self.now
+        if flight:
+            end, previous = flight[-1]
+            start = max(start, end)
+            if batch.left_out:
+                previous = previous or Batch(0, [])
+                previous.late = batch.left_out
+                flight[-1] = (end, previous)
+        if batch.chunks:
+            duration = self.surface.mixed(batch.decodes, batch.sums, batch.chunks)
+        else:
+            duration = self.surface.segment(batch.decodes, batch.sums, scheduler.decoding.growth)[0]
+        scheduled = scheduler.book.scheduled
+        for request, *_ in batch.admitted:
+            if scheduled[request] is None:
+                scheduled[request] = start
+        self.tape.step(self, self.now, start, duration, batch)
+        self.steps += 1
+        flight.append((start + duration, batch if batch.firsts or batch.finishing else None))
+
+
+def steps_until(gap: float, first: float, slope: float, most: int) -> int:
+    """The smallest m ≥ 1 with m·first + slope·m(m-1)/2 ≥ gap, given that m = `most` suffices."""
+    if slope:
+        half = slope / 2
+        b = first - half
+        m = int((sqrt(max(b * b + 4 * half * gap, 0.0)) - b) / (2 * half)) if half > 0 else most
+    else:
+        m = int(gap / first) if first else most
+    m = min(max(m, 1), most)
+    while m > 1 and (m - 1) * first + slope * ((m - 1) * (m - 2) // 2) >= gap:
+        m -= 1
+    while m < most and m * first + slope * (m * (m - 1) // 2) < gap:
+        m += 1
+    return m

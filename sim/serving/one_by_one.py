@@ -1,0 +1,153 @@
+"""One schedule call with every running sequence looked at in turn: where somebody may be preempted or starved."""
+
+from typing import TYPE_CHECKING
+
+from sim.serving.batch import Batch
+from sim.serving.book import DECODE, DRAINING, PREFILL, STARVED, WAITING
+from sim.serving.kv_cache import Path, Table
+
+if TYPE_CHECKING:
+    from sim.serving.scheduler import Scheduler
+
+# Content of a sequence that shares nothing with others; ids below zero cannot meet a workload's segments.
+_PRIVATE = -1
+
+
+def schedule_one_by_one(scheduler: "Scheduler") -> Batch:
+    """vLLM's `schedule()` in its own order: running list, preemptions, then (if there were none) admissions."""
+    return _Call(scheduler).run()
+
+
+class _Call:
+    """The working state of one call."""
+
+    def __init__(self, scheduler: "Scheduler") -> None:
+        self.s = scheduler
+        self.book = scheduler.book
+        self.order = list(scheduler.running)
+        self.scheduled: dict[int, int] = {}
+        self.budget = scheduler.config.max_num_scheduled_tokens
+        self.cap = scheduler.long_prefill_cap(len(scheduler.running) + len(scheduler.waiting))
+        self.batch = Batch(0, [0] * len(scheduler.decoding.sums))
+
+    def run(self) -> Batch:
+        scheduler, batch = self.s, self.batch
+        self._dissolve()
+        self._running_pass()
+        scheduler.decoding.tick += 1
+        self._price()
+        if batch.preempted:
+            scheduler.blocked = False
+        else:
+            scheduler.admit(batch, self.budget, self.cap)
+        self._regroup()
+        return batch
+
+    def _dissolve(self) -> None:
+        """Write down the state of every decode, which the decode set only knew in sum."""
+        scheduler, book = self.s, self.book
+        tick, lag = scheduler.decoding.tick, scheduler.filled_lag()
+        for request in self.order:
+            if book.state[request] == DECODE:
+                computed = tick + book.offset[request]
+                book.computed[request] = computed
+                book.known[request] = computed + 1 - lag
+                book.inflight[request] = lag
+                book.blocks[request] = -(-computed // scheduler.config.block_size)
+                scheduler.quit_fills(request)
+                book.state[request] = STARVED
+                scheduler.starved[request] = None
+        scheduler.decoding.dissolve()
+
+    def _running_pass(self) -> None:
+        book, order, index = self.book, self.order, 0
+        while index < len(order) and self.budget > 0:
+            request = order[index]
+            if book.state[request] == DRAINING:
+                index += 1
+                continue
+            new = book.known[request] + book.inflight[request] - book.computed[request]
+            new = min(new, self.cap or new, self.budget)
+            removed = self._make_room(request, new)
+            if removed is None:
+                return
+            index -= removed
+            tokens = book.computed[request] + new
+            self.s.grow(request, tokens, min(tokens, book.known[request]))
+            self.scheduled[request] = new
+            self.budget -= new
+            index += 1
+
+    def _make_room(self, request: int, new: int) -> int | None:
+        """Preempt until the request's next blocks are free. Returns how many already scheduled sequences
+        were taken out before it in the list, or None if it had to go itself."""
+        scheduler, book = self.s, self.book
+        needed = -(-(book.computed[request] + new) // scheduler.config.block_size) - book.blocks[request]
+        removed = 0
+        while needed > scheduler.cache.free:
+            victim = self._victim()
+            self.order.remove(victim)
+            returned = self.scheduled.pop(victim, None)
+            if returned is not None:
+                self.budget += returned
+                removed += 1
+            self._preempt(victim, returned or 0)
+            if victim == request:
+                return None
+        return removed
+
+    def _victim(self) -> int:
+        if not self.s.config.priority:
+            return self.order[-1]
+        book = self.book
+        return max(self.order, key=lambda r: (book.priority[r], book.arrival[r]))
+
+    def _preempt(self, victim: int, taken_back: int) -> None:
+        """Recompute later: the blocks go, the generated tokens stay. A token still in flight is credited at
+        once; no decision falls before it is delivered."""
+        scheduler, book = self.s, self.book
+        if book.state[victim] == DRAINING:
+            filled = book.computed[victim] - scheduler.filled_lag()
+        else:
+            filled = min(book.computed[victim] + taken_back, book.known[victim])
+            if not taken_back and book.inflight[victim]:
+                filled = book.computed[victim] - 1
+        if scheduler.config.enable_prefix_caching and book.table[victim] is None:
+            book.table[victim] = Table(Path((), _PRIVATE - victim))
+        scheduler.free_table(victim, filled)
+        book.known[victim] += book.inflight[victim]
+        book.inflight[victim] = 0
+        book.computed[victim] = 0
+        book.preemptions[victim] += 1
+        book.state[victim] = WAITING
+        scheduler.prefilling.pop(victim, None)
+        scheduler.starved.pop(victim, None)
+        del scheduler.running[victim]
+        scheduler.waiting.put_back(victim)
+        self.batch.preempted.append(victim)
+
+    def _price(self) -> None:
+        """What the step computes: decodes as aggregates, the others as chunks."""
+        book, batch, windows = self.book, self.batch, self.s.decoding.windows
+        batch.order = list(self.scheduled.items())
+        for request, new in batch.order:
+            past = book.computed[request]
+            book.computed[request] = past + new
+            if book.state[request] == PREFILL:
+                batch.chunks.append((new, past))
+                continue
+            batch.decodes += 1
+            batch.sums[0] += past + new
+            for j, window in enumerate(windows, 1):
+                batch.sums[j] += min(past + new, window)
+
+    def _regroup(self) -> None:
+        """Who yields a token decodes on in the set; who was left out is looked at again in the next call."""
+        scheduler, book, batch = self.s, self.book, self.batch
+        for request in (*self.scheduled, *(r for r, *_ in batch.admitted)):
+            if book.computed[request] >= book.known[request] + book.inflight[request]:
+                if book.state[request] == PREFILL:
+                    batch.firsts.append(request)
+                book.inflight[request] = 0
+                scheduler.yield_token(request, batch)
+        batch.left_out = [request for request in self.order if book.state[request] == STARVED]

@@ -1,0 +1,334 @@
+"""The scheduling decisions of vLLM V1 (0.32), as a state machine without a clock.
+
+`schedule()` is one call of vLLM's `Scheduler.schedule()`; `deliver()` is `update_from_output()` of one batch.
+With synchronous scheduling a batch is delivered before the next call (depth 1); with asynchronous scheduling
+one batch is in flight during the next call (depth 2). While every running sequence decodes and nothing can
+be admitted, `leap(k)` stands for k calls. The rules are vLLM's: `v1/core/sched/scheduler.py`; their proof is
+`bandwall validate scheduler`.
+
+Two ways lead through a call. The short one treats all decodes as one number and applies when no sequence can
+be preempted or starved in this call; otherwise every sequence is looked at in turn (`one_by_one.py`).
+"""
+
+from sim.serving.batch import Batch, SchedulerConfig
+from sim.serving.book import DONE, DRAINING, PREFILL, WAITING, RequestBook
+from sim.serving.decode_set import DecodeSet
+from sim.serving.kv_cache import MISS, Hit, KvCache
+from sim.serving.one_by_one import schedule_one_by_one
+from sim.serving.waiting import FcfsQueue, PriorityQueue, WaitingQueue
+
+
+class Scheduler:
+    """Queues, block accounting and decisions of one engine (one attention-dp rank)."""
+
+    __slots__ = (
+        "admissions", "blocked", "book", "cache", "config", "decoding", "fills", "open_decodes", "prefilling",
+        "running", "starved", "waiting",
+    )  # fmt: skip
+
+    def __init__(self, config: SchedulerConfig, book: RequestBook, windows: tuple[int, ...] = ()) -> None:
+        self.config = config
+        self.book = book
+        self.cache = KvCache(config.num_blocks, config.block_size)
+        self.decoding = DecodeSet(book, config.block_size, windows)
+        self.waiting: WaitingQueue = PriorityQueue(book) if config.priority else FcfsQueue()
+        self.running: dict[int, None] = {}
+        self.prefilling: dict[int, None] = {}
+        self.starved: dict[int, None] = {}
+        self.fills: list[dict[int, None]] = [{} for _ in range(config.block_size)]
+        self.open_decodes = 0
+        self.admissions = 0
+        self.blocked = False
+
+    # -- arrivals -----------------------------------------------------------------------------------------
+
+    def submit(self, request: int) -> None:
+        """A request enters the waiting queue."""
+        if self.config.priority or not self.waiting:
+            self.blocked = False
+        self.waiting.add(request)
+
+    # -- runs of decode steps -----------------------------------------------------------------------------
+
+    def horizon(self) -> int:
+        """How many further calls schedule exactly the present decodes, whatever arrives; 0 if the next call
+        must be looked at. An arrival ends it only where `blocked` is false."""
+        decoding = self.decoding
+        if self.prefilling or self.starved or not decoding.count:
+            return 0
+        if self.waiting and not self.blocked:
+            return 0
+        if decoding.count > self.config.max_num_scheduled_tokens:
+            return 0
+        ticks = decoding.straight()
+        if self.waiting and self.open_decodes:
+            ticks = 1  # a block that a decode fills may be what the head of the queue is waiting for
+        return decoding.ticks_within(ticks, self.cache.free)
+
+    def leap(self, ticks: int) -> list[int]:
+        """`ticks` calls within the horizon; returns who got the last token in the last of them."""
+        decoding = self.decoding
+        self.cache.take(decoding.blocks_due(ticks))
+        if self.open_decodes:
+            self._fill_blocks(ticks)
+        decoding.advance(ticks)
+        if decoding.leaving[0][0] < decoding.tick:
+            return self._leave()
+        return []
+
+    # -- one call -----------------------------------------------------------------------------------------
+
+    def schedule(self) -> Batch:
+        """One call: who computes how many tokens in the next step."""
+        if not self._all_advance():
+            return schedule_one_by_one(self)
+        decoding, config = self.decoding, self.config
+        batch = Batch(decoding.count, decoding.sums.copy())
+        requests = len(self.running) + len(self.waiting)
+        budget = config.max_num_scheduled_tokens - decoding.count
+        self.cache.take(decoding.blocks_due(1))
+        if self.open_decodes:
+            self._fill_blocks(1)
+        decoding.advance(1)
+        for request in self.prefilling:
+            if budget:
+                budget -= self._advance_prefill(request, self._chunk(request, requests, budget), batch)
+        if self.waiting:
+            self.admit(batch, budget, self.long_prefill_cap(requests))
+        batch.finishing = self._leave()
+        self._complete(batch)
+        return batch
+
+    def _all_advance(self) -> bool:
+        """Whether every running sequence computes in this call and none can be preempted: only the last of
+        the running list may still prefill, budget and free blocks suffice for all."""
+        decoding = self.decoding
+        if self.starved or len(self.prefilling) > 1:
+            return False
+        budget = self.config.max_num_scheduled_tokens - decoding.count
+        if budget < 0:
+            return False
+        needed = decoding.blocks_due(1)
+        for request in self.prefilling:
+            if next(reversed(self.running)) != request:
+                return False
+            new = self._chunk(request, len(self.running) + len(self.waiting), budget)
+            needed += self._blocks_for(self.book.computed[request] + new) - self.book.blocks[request]
+        return needed <= self.cache.free
+
+    def _chunk(self, request: int, requests: int, budget: int) -> int:
+        book = self.book
+        new = book.known[request] - book.computed[request]
+        return min(new, self.long_prefill_cap(requests) or new, budget)
+
+    def _advance_prefill(self, request: int, new: int, batch: Batch) -> int:
+        book = self.book
+        past = book.computed[request]
+        self.grow(request, past + new, past + new)
+        book.computed[request] = past + new
+        batch.chunks.append((new, past))
+        batch.advanced.append((request, new))
+        return new
+
+    def long_prefill_cap(self, requests: int) -> int:
+        """The most tokens one prompt may compute in this call; 0 for no cap."""
+        threshold = self.config.long_prefill_token_threshold
+        if not threshold or requests <= 1:
+            return 0
+        if self.config.long_prefill_adaptive:
+            return max(threshold, self.config.max_num_batched_tokens // requests)
+        return threshold
+
+    # -- admission ----------------------------------------------------------------------------------------
+
+    def admit(self, batch: Batch, budget: int, cap: int) -> None:
+        """Admit from the head of the queue while budget, seats and blocks last; strict order."""
+        book, config, cache, size = self.book, self.config, self.cache, self.config.block_size
+        waiting, running = self.waiting, self.running
+        self.blocked = False
+        while waiting and budget > 0:
+            if len(running) >= config.max_num_seqs:
+                self.blocked = True
+                return
+            request = waiting.head()
+            known = book.known[request]
+            hit = self._look_up(request, known)
+            past = hit.blocks * size
+            new = known - past
+            if cap and new > cap:
+                new = cap
+            if new > budget:
+                if not config.enable_chunked_prefill:
+                    self.blocked = not batch.chunks
+                    return
+                new = budget
+            spare = cache.free - hit.idle - (config.watermark_blocks if running else 0) + hit.blocks
+            fresh = -(-(past + new) // size)
+            if fresh > spare or (
+                config.scheduler_reserve_full_isl and -(-min(known, config.max_model_len) // size) > spare
+            ):
+                self.blocked = not config.long_prefill_adaptive or config.scheduler_reserve_full_isl
+                return
+            waiting.pop()
+            budget -= new
+            self._start(request, new, hit, batch)
+
+    def _look_up(self, request: int, known: int) -> Hit:
+        table = self.book.table[request]
+        if table is None or not self.config.enable_prefix_caching:
+            return MISS
+        return self.cache.look_up(table.path, (known - 1) // self.config.block_size)
+
+    def _start(self, request: int, new: int, hit: Hit, batch: Batch) -> None:
+        book = self.book
+        past = hit.blocks * self.config.block_size
+        resumed = book.preemptions[request] > 0
+        if hit.blocks:
+            table = book.table[request]
+            assert table is not None
+            self.cache.acquire(table, hit)
+            book.blocks[request] = hit.blocks
+        if not resumed:
+            book.cached_first[request] = past
+        book.cached[request] += past
+        self.admissions += 1
+        book.order[request] = self.admissions
+        self.running[request] = None
+        self.prefilling[request] = None
+        book.state[request] = PREFILL
+        self.grow(request, past + new, past + new)
+        book.computed[request] = past + new
+        batch.chunks.append((new, past))
+        batch.admitted.append((request, new, past, resumed))
+
+    # -- blocks -------------------------------------------------------------------------------------------
+
+    def _blocks_for(self, tokens: int) -> int:
+        return -(-tokens // self.config.block_size)
+
+    def grow(self, request: int, tokens: int, filled: int) -> None:
+        """Extend a table to cover `tokens` and register the blocks that `filled` known tokens fill."""
+        book = self.book
+        blocks = -(-tokens // self.config.block_size)
+        self.cache.take(blocks - book.blocks[request])
+        book.blocks[request] = blocks
+        table = book.table[request]
+        if table is not None and self.config.enable_prefix_caching:
+            self.cache.register(table, filled // self.config.block_size)
+
+    def _fill_blocks(self, ticks: int) -> None:
+        """Register the blocks that open decodes fill in the next `ticks` ticks, in the order of the calls."""
+        tick, size, book, lag = self.decoding.tick, self.config.block_size, self.book, self.filled_lag()
+        for t in range(tick, tick + ticks):
+            members = self.fills[t % size]
+            if members:
+                for request in sorted(members, key=book.order.__getitem__):
+                    table = book.table[request]
+                    assert table is not None
+                    filled = t + book.offset[request] + 1 - lag
+                    self.cache.register(table, filled // size)
+
+    def filled_lag(self) -> int:
+        """Tokens of a decode that are computed but not known at a call: registration lags by them."""
+        return 1 if self.config.async_scheduling else 0
+
+    def free_table(self, request: int, filled: int) -> None:
+        """Free the request's blocks; those that `filled` tokens fill keep their content if caching is on."""
+        book, cache = self.book, self.cache
+        blocks = book.blocks[request]
+        book.blocks[request] = 0
+        if not self.config.enable_prefix_caching:
+            cache.give_back_private(blocks, 0)
+            return
+        full = filled // self.config.block_size
+        table = book.table[request]
+        if table is None:
+            cache.give_back_private(blocks, full)
+            return
+        cache.register(table, full)
+        cache.release(table, blocks)
+
+    # -- membership of the decode set ---------------------------------------------------------------------
+
+    def join_decodes(self, request: int, computed: int, remaining: int) -> None:
+        """The request decodes from the next call on."""
+        self.decoding.join(request, computed, remaining)
+        if self.book.open[request] and self.config.enable_prefix_caching:
+            phase = -self.book.offset[request] - 1 + self.filled_lag()
+            self.fills[phase % self.config.block_size][request] = None
+            self.open_decodes += 1
+
+    def quit_fills(self, request: int) -> None:
+        """The request no longer decodes."""
+        if self.book.open[request] and self.config.enable_prefix_caching:
+            phase = -self.book.offset[request] - 1 + self.filled_lag()
+            del self.fills[phase % self.config.block_size][request]
+            self.open_decodes -= 1
+
+    def _leave(self) -> list[int]:
+        """Who computed the last token in the call just made: drains until the batch is delivered."""
+        decoding, book = self.decoding, self.book
+        left = decoding.pop_leaving(decoding.tick - 1)
+        for request in left:
+            self.quit_fills(request)
+            book.state[request] = DRAINING
+            computed = decoding.tick + book.offset[request]
+            book.computed[request] = computed
+            book.blocks[request] = self._blocks_for(computed)
+        return left
+
+    def _complete(self, batch: Batch) -> None:
+        """Prefills whose known tokens are now all computed yield a token and decode on."""
+        book = self.book
+        for request in (*(r for r, _ in batch.advanced), *(r for r, *_ in batch.admitted)):
+            if book.computed[request] == book.known[request]:
+                batch.firsts.append(request)
+                self.yield_token(request, batch)
+
+    def yield_token(self, request: int, batch: Batch) -> None:
+        """A sequence out of the decode set yields a token in this batch: it joins the set, or drains."""
+        book = self.book
+        computed = book.computed[request]
+        remaining = book.prompt[request] + book.cap[request] - computed - 1
+        self.prefilling.pop(request, None)
+        self.starved.pop(request, None)
+        if remaining:
+            self.join_decodes(request, computed, remaining)
+        else:
+            book.state[request] = DRAINING
+            batch.finishing.append(request)
+
+    # -- after the step -----------------------------------------------------------------------------------
+
+    def deliver(self, batch: Batch, time: float) -> None:
+        """A batch has run until `time`: tokens are known, finished sequences leave and free their blocks."""
+        book = self.book
+        for request in batch.firsts:
+            if book.first_token[request] is None:
+                book.first_token[request] = time
+        for request in batch.late:
+            self._deliver_late(request)
+        for request in batch.finishing:
+            book.finish[request] = time
+            if book.state[request] == WAITING:
+                self.waiting.remove(request)
+            else:
+                del self.running[request]
+                self.free_table(request, book.prompt[request] + book.cap[request] - 1)
+            book.state[request] = DONE
+            self.blocked = False
+
+    def _deliver_late(self, request: int) -> None:
+        """The token of a sequence that the following call left out."""
+        book = self.book
+        if request in self.starved and book.inflight[request]:
+            book.inflight[request] -= 1
+            book.known[request] += 1
+            table = book.table[request]
+            if table is not None and self.config.enable_prefix_caching:
+                self.cache.register(table, book.computed[request] // self.config.block_size)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is waiting or running."""
+        return not self.running and not self.waiting
