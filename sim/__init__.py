@@ -1,0 +1,74 @@
+"""Bandwall: how fast, and at what cost, will these chips serve this 500B-class model, and what stops them?
+
+The public API, imported when first used so that `import sim` stays light:
+
+    scenario = sim.load("examples/ax-k1-h200.yaml", sets=["cluster.chip.memory.bandwidth=6TB/s"])
+    outcome = sim.simulate(scenario)
+    step = sim.explain(scenario, decode=64, context=4096)
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from sim.version import __version__
+
+if TYPE_CHECKING:
+    from sim.errors import UserError
+    from sim.report import html_explain, html_report
+    from sim.scenario.catalogue import (
+        HardwareProfile,
+        describe_hardware,
+        describe_model,
+        list_hardware,
+        list_models,
+    )
+    from sim.scenario.explanation import Explanation, explain
+    from sim.scenario.reference import json_schema
+    from sim.scenario.scenario import Scenario, load
+    from sim.scenario.simulation import Outcome, simulate
+    from sim.validation import validate_scheduler
+
+_HOME = {
+    "Explanation": "sim.scenario.explanation",
+    "HardwareProfile": "sim.scenario.catalogue",
+    "Outcome": "sim.scenario.simulation",
+    "Scenario": "sim.scenario.scenario",
+    "UserError": "sim.errors",
+    "describe_hardware": "sim.scenario.catalogue",
+    "describe_model": "sim.scenario.catalogue",
+    "explain": "sim.scenario.explanation",
+    "html_explain": "sim.report",
+    "html_report": "sim.report",
+    "json_schema": "sim.scenario.reference",
+    "list_hardware": "sim.scenario.catalogue",
+    "list_models": "sim.scenario.catalogue",
+    "load": "sim.scenario.scenario",
+    "simulate": "sim.scenario.simulation",
+    "validate_scheduler": "sim.validation",
+}
+
+__all__ = [
+    "Explanation",
+    "HardwareProfile",
+    "Outcome",
+    "Scenario",
+    "UserError",
+    "__version__",
+    "describe_hardware",
+    "describe_model",
+    "explain",
+    "html_explain",
+    "html_report",
+    "json_schema",
+    "list_hardware",
+    "list_models",
+    "load",
+    "simulate",
+    "validate_scheduler",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'sim' has no attribute '{name}'")
+    return getattr(import_module(_HOME[name]), name)

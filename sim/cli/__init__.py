@@ -1,0 +1,40 @@
+"""The `bandwall` command: it parses, calls one public function and prints.
+
+A mistake of the user's ends with one sentence on standard error and exit code 2.
+"""
+
+import os
+import sys
+
+
+def main() -> None:
+    """Entry point of the command."""
+    # A pool of BLAS threads costs start-up time and is never used: arrays here are small.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    sys.exit(_exit_code(sys.argv[1:]))
+
+
+def _exit_code(arguments: list[str]) -> int:
+    from sim.cli.app import app
+    from sim.errors import UserError
+
+    try:
+        code = app(arguments or ["--help"], prog_name="bandwall", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except UserError as error:
+        print(f"bandwall: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader went away (as `head` does); what is left in the buffer has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:
+        # Typer's usage errors (an unknown option, a missing argument) carry their own sentence and code.
+        sentence = getattr(error, "format_message", None)
+        if sentence is None:
+            raise
+        print(f"bandwall: {sentence()}", file=sys.stderr)
+        return 2

@@ -1,0 +1,88 @@
+"""`bandwall explain`: where one engine step's time goes, operator by operator."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sim.cli.options import FidelityName, HtmlFile, JsonFile, ScenarioFile, Sets, overrides
+from sim.cli.output import console, print_table, write_json
+from sim.cli.wording import layout, per_second, percent, significant
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sim import Explanation
+
+Decodes = Annotated[int, typer.Option("--decode", metavar="N", help="Sequences that decode one token each.")]
+Context = Annotated[int, typer.Option("--context", metavar="L", help="Tokens each of them reads.")]
+Prefill = Annotated[int, typer.Option("--prefill", metavar="T", help="New prompt tokens in the same step.")]
+Prefix = Annotated[int, typer.Option("--prefix", metavar="P", help="Prompt tokens already computed.")]
+
+
+def explain(
+    scenario: ScenarioFile,
+    decode: Decodes = 1,
+    context: Context = 1024,
+    prefill: Prefill = 0,
+    prefix: Prefix = 0,
+    sets: Sets = None,
+    fidelity: FidelityName = None,
+    json: JsonFile = None,
+    html: HtmlFile = None,
+) -> None:
+    """Show where one engine step's time goes, operator by operator, against the speed of light."""
+    import sim
+    from sim.cli.run_tables import print_assumptions
+
+    loaded = sim.load(scenario, overrides(sets, fidelity))
+    step = sim.explain(loaded, decode=decode, context=context, prefill=prefill, prefix=prefix)
+    write_json(json, step.to_json())
+    if html is not None:
+        sim.write_explain_html(html, step)
+    out = console(json)
+    _print_step(out, step)
+    print_assumptions(out, step.assumptions)
+
+
+def _print_step(out: "Console", explanation: "Explanation") -> None:
+    step, batch = explanation.step, explanation.step.batch
+    out.print(f"{explanation.scenario.name}: {layout(explanation.deployment)}", markup=False)
+    chunks = "".join(f", a prefill chunk of {new:,} tokens after {past:,}" for new, past in batch.chunks)
+    out.print(f"{batch.decodes} decodes reading {explanation.context:,} tokens each{chunks}\n", markup=False)
+    rows = [
+        (
+            operator.name,
+            operator.group,
+            operator.bound,
+            str(operator.count),
+            significant(operator.time * 1e6),
+            percent(operator.time / step.total),
+            significant(operator.flops / 1e9),
+            significant(operator.hbm_bytes / 1e6),
+            significant(operator.wire_bytes / 1e6),
+            percent(operator.light / operator.time) if operator.time else "–",
+        )
+        for operator in sorted(step.operators, key=lambda o: -o.time)
+    ]
+    columns = (
+        "operator",
+        "group",
+        "bound by",
+        "times",
+        "µs",
+        "share",
+        "GFLOP",
+        "HBM MB",
+        "wire MB",
+        "of light",
+    )
+    print_table(out, "One step on the slowest chip", columns, rows, text_columns=3)
+    totals = [
+        ("step time", f"{significant(step.total * 1e3)} ms"),
+        ("sum of operator bounds", f"{significant(step.serial * 1e3)} ms"),
+        ("busiest resource alone", f"{significant(step.light * 1e3)} ms"),
+        ("output tokens/s per user", per_second(explanation.tokens_per_s_per_user, "tokens")),
+        ("output tokens/s per chip", per_second(explanation.tokens_per_s_per_chip, "tokens")),
+        ("MFU · MBU", f"{percent(explanation.mfu)} · {percent(explanation.mbu)}"),
+    ]
+    print_table(out, "The step", ("", ""), totals)

@@ -1,0 +1,65 @@
+"""Where a verb's output goes: JSON to a file or standard output, tables to what is left."""
+
+import json
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sim import documents
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Row = Sequence[str]
+
+
+def write_json(target: str | None, content: object) -> None:
+    """Writes `content` as JSON to a file or, for "-", to standard output; NaN and infinities are null."""
+    if target is None:
+        return
+    text = json.dumps(_finite(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    if target == "-":
+        sys.stdout.write(text)
+    else:
+        documents.write_text(Path(target), text)
+
+
+def _finite(content: object) -> object:
+    if isinstance(content, float):
+        return content if math.isfinite(content) else None
+    if isinstance(content, dict):
+        return {str(key): _finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    return content
+
+
+def console(json_target: str | None) -> "Console":
+    """The console for tables: standard error where standard output carries JSON.
+
+    A pipe or file gets 120 columns and no colours.
+    """
+    from rich.console import Console
+
+    stream = sys.stderr if json_target == "-" else sys.stdout
+    return Console(file=stream, width=None if stream.isatty() else 120, highlight=False)
+
+
+def print_table(
+    out: "Console", title: str, columns: Sequence[str], rows: Sequence[Row], *, text_columns: int = 1
+) -> None:
+    """A compact table; the first `text_columns` are left-aligned, the others are numbers."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(title, "bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for index, name in enumerate(columns):
+        numeric = index >= text_columns
+        table.add_column(name, justify="right" if numeric else "left", no_wrap=numeric)
+    for row in rows:
+        # Text, not str: a name from a user's file is no markup.
+        table.add_row(*(Text(cell) for cell in row))
+    out.print(table)

@@ -1,0 +1,63 @@
+"""`bandwall run`: simulate serving, print what came out and what stops it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sim.cli.options import FidelityName, HtmlFile, JsonFile, ScenarioFile, Sets, overrides
+from sim.cli.output import console, write_json
+
+if TYPE_CHECKING:
+    from sim import Outcome
+
+SeedNumber = Annotated[
+    int | None, typer.Option("--seed", help="The same as --set seed=…", show_default=False)
+]
+RequestsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--requests", metavar="FILE", help="Write one row per request: .csv or .parquet.", show_default=False
+    ),
+]
+ResolvedFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--resolved",
+        metavar="FILE",
+        help="Where the resolved scenario goes; by default beside the JSON result.",
+        show_default=False,
+    ),
+]
+
+
+def run(
+    scenario: ScenarioFile,
+    sets: Sets = None,
+    fidelity: FidelityName = None,
+    seed: SeedNumber = None,
+    json: JsonFile = None,
+    html: HtmlFile = None,
+    requests: RequestsFile = None,
+    resolved: ResolvedFile = None,
+) -> None:
+    """Simulate serving a scenario: throughput, latency, goodput, and which resource bounds them."""
+    import sim
+    from sim.cli.run_tables import print_outcome
+
+    outcome = sim.simulate(sim.load(scenario, overrides(sets, fidelity, seed)))
+    write_json(json, outcome.to_json())
+    _write_resolved(outcome, json, resolved)
+    if requests is not None:
+        outcome.write_requests(requests)
+    if html is not None:
+        sim.write_html(html, outcome)
+    print_outcome(console(json), outcome)
+
+
+def _write_resolved(outcome: "Outcome", json: str | None, resolved: Path | None) -> None:
+    """The resolved scenario lies beside every result that is written."""
+    if resolved is None and json is not None and json != "-":
+        resolved = Path(json).with_suffix(".scenario.yaml")
+    if resolved is not None:
+        outcome.scenario.write_resolved(resolved)

@@ -1,0 +1,128 @@
+"""Where one engine step's time goes.
+
+tokens/s per user = 1 / step time of a decode-only step, and of a mixed step too: each decode gets one token
+tokens/s per chip = decodes · dp / step time / chips of a replica
+MFU = 2 · active parameters · tokens · dp / (dense peak of the arithmetic type · chips · step time)
+MBU = HBM bytes of the slowest chip / (peak HBM bandwidth · step time)
+"""
+
+from dataclasses import asdict, dataclass
+
+from sim.deployment import Deployment, MemoryMap, arithmetic_type
+from sim.errors import UserError
+from sim.figures import Assumption
+from sim.models.accounting import active_params
+from sim.operators.batch import BatchShape
+from sim.scenario.prepared import prepare
+from sim.scenario.scenario import Scenario
+from sim.timing import make_timer
+from sim.timing.timer import StepBreakdown
+from sim.version import __version__
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One step of one scheduler (attention-dp rank), operator by operator.
+
+    Attributes:
+        context: tokens each decode reads, its own included.
+        tokens_per_s_per_user: output tokens/s of one decoding sequence; 0 without decodes.
+        tokens_per_s_per_chip: output tokens/s of a chip; 0 without decodes.
+        mfu, mbu: share of the arithmetic and of the HBM peak, as in the module's docstring.
+    """
+
+    scenario: Scenario
+    deployment: Deployment
+    memory: MemoryMap
+    context: int
+    step: StepBreakdown
+    tokens_per_s_per_user: float
+    tokens_per_s_per_chip: float
+    mfu: float
+    mbu: float
+    assumptions: tuple[Assumption, ...]
+
+    def to_json(self) -> dict[str, object]:
+        """Plain data: the batch, the totals (s), the operators, the figures."""
+        step = self.step
+        return {
+            "schema": 1,
+            "version": __version__,
+            "model_id": self.deployment.model.name,
+            "cluster": self.deployment.cluster.name,
+            "fidelity": self.scenario.spec.fidelity,
+            "batch": {"decodes": step.batch.decodes, "context": self.context, "chunks": step.batch.chunks},
+            "total_s": step.total,
+            "serial_s": step.serial,
+            "light_s": step.light,
+            "tokens_per_s_per_user": self.tokens_per_s_per_user,
+            "tokens_per_s_per_chip": self.tokens_per_s_per_chip,
+            "mfu": self.mfu,
+            "mbu": self.mbu,
+            "operators": [asdict(operator) for operator in step.operators],
+            "assumptions": [asdict(a) for a in self.assumptions],
+        }
+
+
+def explain(
+    scenario: Scenario, *, decode: int = 1, context: int = 1024, prefill: int = 0, prefix: int = 0
+) -> Explanation:
+    """Prices one step of each attention-dp rank: `decode` sequences that read `context` tokens each, beside
+    one chunk of `prefill` new tokens after `prefix` computed ones.
+
+    Raises:
+        UserError: for a step without work, a negative number, or more than the engine or the KV cache allows.
+    """
+    prepared = prepare(scenario)
+    deployment = prepared.deployment
+    _check(deployment, prepared.memory, decode, context, prefill, prefix)
+    timer = make_timer(deployment, scenario.spec.fidelity)
+    batch = BatchShape(
+        decodes=decode,
+        context=decode * context,
+        windowed=tuple(decode * min(context, window) for window in timer.windows),
+        chunks=((prefill, prefix),) if prefill else (),
+    )
+    step = timer.explain(batch)
+    chip, chips = deployment.cluster.chip, deployment.parallel.chips
+    ranks = deployment.parallel.dp
+    peak = chip.peak(arithmetic_type(deployment.precision.weights, deployment.precision.activations))
+    flops = 2.0 * active_params(deployment.model) * batch.tokens * ranks
+    touched = sum(operator.hbm_bytes for operator in step.operators)
+    return Explanation(
+        scenario=scenario,
+        deployment=deployment,
+        memory=prepared.memory,
+        context=context,
+        step=step,
+        tokens_per_s_per_user=1.0 / step.total if decode else 0.0,
+        tokens_per_s_per_chip=decode * ranks / step.total / chips,
+        mfu=flops / (peak * chips * step.total),
+        mbu=touched / (chip.memory.bandwidth * step.total),
+        assumptions=prepared.assumptions,
+    )
+
+
+def _check(
+    deployment: Deployment, memory: MemoryMap, decode: int, context: int, prefill: int, prefix: int
+) -> None:
+    for name, value in (("decode", decode), ("context", context), ("prefill", prefill), ("prefix", prefix)):
+        if value < 0:
+            raise UserError(f"--{name} {value}: must not be negative")
+    if decode + prefill == 0:
+        raise UserError("--decode 0 --prefill 0: a step needs at least one token to compute")
+    if decode and context < 1:
+        raise UserError(f"--context {context}: a decode reads at least its own token")
+    engine = deployment.engine
+    if decode + (1 if prefill else 0) > engine.max_num_seqs:
+        raise UserError(
+            f"--decode {decode}: the engine runs at most max_num_seqs {engine.max_num_seqs} sequences"
+        )
+    if decode + prefill > engine.max_num_batched_tokens:
+        raise UserError(
+            f"--decode {decode} --prefill {prefill}: a step has at most max_num_batched_tokens "
+            f"{engine.max_num_batched_tokens} tokens"
+        )
+    needed, held = decode * context + prefill + prefix, memory.kv_blocks * memory.block_size
+    if needed > held:
+        raise UserError(f"--decode {decode} --context {context}: {needed:,} tokens of KV cache; {held:,} fit")

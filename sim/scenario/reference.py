@@ -1,0 +1,180 @@
+"""The scenario reference and its JSON Schema, from the schemas: `python -m sim.scenario.reference docs`.
+
+A field's text is its `description`; types, defaults and allowed values are read off the schema, so that
+the reference cannot say anything else than what is checked.
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import cast
+
+from sim import documents
+from sim.scenario.schema import ScenarioSpec
+
+Node = Mapping[str, object]
+
+_HEAD = """# Scenario reference
+
+Written from the schemas by `make docs`; a test says when it is out of date.
+
+A scenario is a YAML 1.2 (or JSON) file. Model, cluster and workload are required, all else has a default.
+A quantity is a string with its unit (`4.8 TB/s`, `50 ms`, `141 GB`); where the table says *figure*, it may
+also be a mapping `{value, low, high, basis, source}` that says how the number is known.
+
+- `model` and `cluster` are catalogue names (`bandwall models list`, `bandwall hardware list`), paths relative
+  to the scenario (with a / or ending in .yaml or .json), or the thing itself written in place.
+- The general form: `pools: [{name, role, model, cluster, deployment}]` instead of `model`, `cluster`
+  and `deployment`, and `clients: [{name, share, …}]` with the fields of `workload`; one entry each for now.
+- `--set PATH=VALUE` changes any value of the resolved tree, left to right: `--set deployment.parallel.tp=4`,
+  `--set cluster=h100-hgx`, `--set cluster.chip.memory.bandwidth=x1.2`,
+  `--set workload.arrivals='{process: closed, concurrency: 64}'`. List items go by index. A relative path in
+  VALUE starts from the scenario's folder.
+- The resolved tree (`--resolved FILE`, and beside every `--json FILE`) has every name replaced by what it
+  names and is a scenario itself.
+- Editors complete and check scenarios with `docs/scenario.schema.json` (`bandwall schema`).
+"""
+
+_SKIPPED = ("ClusterProfile", "ModelSpec")
+"""Described in docs/hardware-profiles.md and docs/models.md."""
+
+
+def json_schema() -> dict[str, object]:
+    """The JSON Schema of scenario files, short and general form."""
+    schema = cast("dict[str, object]", ScenarioSpec.model_json_schema(by_alias=True))
+    fields = cast("dict[str, object]", schema["properties"])
+    for name, catalogue in (("model", "models"), ("cluster", "clusters")):
+        written = cast("dict[str, object]", fields[name])
+        text = written.pop("description", "")
+        named = {"type": "string", "description": f"a name from the catalogue of {catalogue}, or a path"}
+        fields[name] = {"description": text, "anyOf": [named, written]}
+    _add_general_form(schema, fields)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Bandwall scenario"} | {
+        key: value for key, value in schema.items() if key != "title"
+    }
+
+
+def _add_general_form(schema: dict[str, object], fields: dict[str, object]) -> None:
+    """`pools` and `clients` beside the short form; what they carry is then not required beside them."""
+    pool = {key: fields[key] for key in ("model", "cluster", "deployment")}
+    pool |= {"name": {"type": "string"}, "role": {"enum": ["both", "prefill", "decode"]}}
+    fields["pools"] = {
+        "type": "array",
+        "minItems": 1,
+        "description": "The general form of model, cluster and deployment.",
+        "items": {
+            "type": "object",
+            "properties": pool,
+            "required": ["model", "cluster"],
+            "additionalProperties": False,
+        },
+    }
+    fields["clients"] = {
+        "type": "array",
+        "minItems": 1,
+        "description": "The general form of workload: its fields, with a name and a share.",
+        "items": {"type": "object"},
+    }
+    schema.pop("required", None)
+    schema["allOf"] = [
+        {"anyOf": [{"required": ["model", "cluster"]}, {"required": ["pools"]}]},
+        {"anyOf": [{"required": ["workload"]}, {"required": ["clients"]}]},
+    ]
+
+
+def markdown() -> str:
+    """The reference: one table per part of the scenario."""
+    schema = cast("Node", ScenarioSpec.model_json_schema(by_alias=True))
+    parts = cast("Mapping[str, Node]", schema["$defs"])
+    sections = [_HEAD, "\n## scenario\n\n" + _table(schema, parts)]
+    for name in _in_order(schema, parts):
+        text = str(parts[name].get("description", "")).split("\n\n")[0].replace("\n", " ")
+        sections.append(f"\n## {name}\n\n{text}\n\n{_table(parts[name], parts)}")
+    return "".join(sections)
+
+
+def _in_order(schema: Node, parts: Mapping[str, Node]) -> list[str]:
+    """Names of the parts that the scenario reaches, in the order a reader meets them."""
+    order: list[str] = []
+    waiting = [schema]
+    while waiting:
+        for name in _referred(waiting.pop(0)):
+            if name not in order and name not in _SKIPPED and "properties" in parts[name]:
+                order.append(name)
+                waiting.append(parts[name])
+    return order
+
+
+def _referred(node: object) -> Iterator[str]:
+    if isinstance(node, dict):
+        entries = cast("dict[str, object]", node)
+        if isinstance(reference := entries.get("$ref"), str):
+            yield reference.removeprefix("#/$defs/")
+        for key, value in entries.items():
+            if key != "discriminator":
+                yield from _referred(value)
+    elif isinstance(node, list):
+        for value in cast("list[object]", node):
+            yield from _referred(value)
+
+
+def _table(part: Node, parts: Mapping[str, Node]) -> str:
+    required = cast("list[str]", part.get("required", []))
+    rows = ["| field | value | default | |", "|---|---|---|---|"]
+    for name, field in cast("Mapping[str, Node]", part.get("properties", {})).items():
+        default = "required" if name in required else _default(field)
+        text = str(field.get("description", "")).replace("\n", " ").replace("|", "\\|")
+        rows.append(f"| `{name}` | {_value(field, parts)} | {default} | {text} |")
+    return "\n".join(rows) + "\n"
+
+
+def _default(field: Node) -> str:
+    if "default" not in field or isinstance(field["default"], dict):
+        return ""
+    value = field["default"]
+    return "none" if value is None else f"`{value}`" if isinstance(value, str) else f"`{json.dumps(value)}`"
+
+
+def _value(field: Node, parts: Mapping[str, Node]) -> str:
+    """What may stand there, in words; a part that has a table of its own is linked."""
+    if isinstance(reference := field.get("$ref"), str):
+        name = reference.removeprefix("#/$defs/")
+        return f"[{name}](#{name.lower()})" if "properties" in parts[name] else _value(parts[name], parts)
+    if "const" in field:
+        return f"`{field['const']}`"
+    if "enum" in field:
+        return " · ".join(f"`{value}`" for value in cast("list[object]", field["enum"]))
+    alternatives = cast("list[Node]", field.get("anyOf", field.get("oneOf", [])))
+    if _is_figure(alternatives):
+        return f"figure ({alternatives[0]['type']})"
+    if alternatives:
+        said = dict.fromkeys(_value(one, parts) for one in alternatives if one.get("type") != "null")
+        return ", or ".join(said)
+    kind = str(field.get("type", "any"))
+    if kind == "array" and isinstance(items := field.get("items"), dict):
+        return f"list of {_value(cast('Node', items), parts)}"
+    if kind == "object" and isinstance(values := field.get("additionalProperties"), dict):
+        return f"mapping to {_value(cast('Node', values), parts)}"
+    return kind + _limits(field)
+
+
+def _is_figure(alternatives: list[Node]) -> bool:
+    return len(alternatives) == 2 and "basis" in cast("Node", alternatives[1].get("properties", {}))
+
+
+def _limits(field: Node) -> str:
+    signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    said = [f"{sign} {field[key]}" for key, sign in signs.items() if key in field]
+    return f" {', '.join(said)}" if said else ""
+
+
+def write(folder: Path) -> None:
+    """Writes both files into `folder`."""
+    documents.write_text(folder / "scenario.md", markdown())
+    text = json.dumps(json_schema(), indent=1, ensure_ascii=False) + "\n"
+    documents.write_text(folder / "scenario.schema.json", text)
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))

@@ -1,0 +1,111 @@
+"""From a scenario file to the resolved tree: names replaced by what they name, pools written short.
+
+The resolved tree explains a result on its own: it needs no catalogue, shows the defaults that were used,
+and is itself a valid scenario.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+from sim.deployment import read_deployment
+from sim.documents import Document
+from sim.errors import UserError, nearest
+from sim.hardware import read_chip, read_cluster
+from sim.models import read_model
+
+Tree = dict[str, object]
+
+_LATER = "comes with serving at scale; a scenario has one of them here"
+_POOL_KEYS = ("name", "role", "model", "cluster", "deployment")
+_DEFAULTS: Tree = {"router": "round_robin", "fidelity": "analytic", "seed": 0}
+
+
+def short_form(document: Document) -> Document:
+    """The scenario without `pools` and `clients`: the one pool and the one client take their place.
+
+    Raises:
+        UserError: for more than one of either, and for a key written in both forms.
+    """
+    if not isinstance(document.tree, dict):
+        raise _refused(document, (), f"a scenario is a mapping, found {_kind(document.tree)}")
+    tree = dict(cast("Tree", document.tree))
+    lines = dict(document.lines)
+    if "pools" in tree:
+        _move(document, "pools", tree, lines, ())
+        _only_known(document, _POOL_KEYS)
+    if "clients" in tree:
+        written = tree.get("workload", {})
+        if not isinstance(written, dict):
+            raise _refused(document, ("workload",), f"a mapping is expected, found {_kind(written)}")
+        tree["workload"] = dict(cast("Tree", written))
+        _move(document, "clients", tree, lines, ("workload",))
+    return replace(document, tree=tree, lines=lines)
+
+
+def _move(
+    document: Document, key: str, tree: Tree, lines: dict[tuple[str | int, ...], int], into: tuple[str, ...]
+) -> None:
+    """Moves the single entry of the list `key` to `into`, with its lines, without name, role and share."""
+    entries = tree.pop(key)
+    items = cast("list[object]", entries) if isinstance(entries, list) else []
+    if not items:
+        raise _refused(document, (key,), f"a list with one entry is expected, found {_kind(entries)}")
+    if len(items) > 1:
+        raise _refused(document, (key,), f"a list of {len(items)} {_LATER}")
+    if not isinstance(items[0], dict):
+        raise _refused(document, (key, 0), f"a mapping is expected, found {_kind(items[0])}")
+    target = cast("Tree", tree[into[0]]) if into else tree
+    for name, value in cast("Tree", items[0]).items():
+        if name == "role" and value != "both":
+            raise _refused(document, (key, 0, name), f"role '{value}' {_LATER}, with role both")
+        if name in ("name", "role", "share"):
+            continue
+        if name in target:
+            raise _refused(document, (key, 0, name), "written a second time beside the list")
+        target[name] = value
+    for path, line in document.lines.items():
+        if path[:2] == (key, 0):
+            lines[(*into, *path[2:])] = line
+
+
+def _only_known(document: Document, known: tuple[str, ...]) -> None:
+    pools = cast("list[Tree]", cast("Tree", document.tree)["pools"])
+    for name in pools[0]:
+        if name not in known:
+            what = f"unknown field{nearest(name, known)} (known: {', '.join(known)})"
+            raise _refused(document, ("pools", 0, name), what)
+
+
+def _refused(document: Document, path: tuple[str | int, ...], what: str) -> UserError:
+    line = document.line(path)
+    where = document.name if line is None else f"{document.name}:{line}"
+    return UserError(": ".join(part for part in (where, ".".join(map(str, path)), what) if part))
+
+
+def _kind(value: object) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, list):
+        return f"a list of {len(cast('list[object]', value))}"
+    return "a mapping" if isinstance(value, dict) else f"'{value}'"
+
+
+def inlined(tree: Tree, base: Path) -> Tree:
+    """The tree with the model, cluster and chip it names in their full form, and with every default shown.
+
+    Args:
+        base: folder that relative paths start from.
+    Raises:
+        UserError: for a name that is in no catalogue or a file that cannot be read.
+    """
+    full: Tree = {"schema": 1} | tree
+    if isinstance(full.get("model"), str):
+        full["model"] = read_model(cast("str", full["model"]), base)
+    if isinstance(full.get("cluster"), str):
+        full["cluster"] = read_cluster(cast("str", full["cluster"]), base)
+    cluster = full.get("cluster")
+    if isinstance(cluster, dict) and isinstance(chip := cast("Tree", cluster).get("chip"), str):
+        full["cluster"] = cast("Tree", cluster) | {"chip": read_chip(chip, base)}
+    full["deployment"] = read_deployment(full.get("deployment"))
+    return full | {key: full.get(key, value) for key, value in _DEFAULTS.items()}

@@ -1,0 +1,87 @@
+"""A scenario: read, overridden, resolved and checked, ready to be simulated or explained."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from sim import documents
+from sim.errors import UserError
+from sim.scenario.overrides import Override, overridden, parse_override
+from sim.scenario.paths import root
+from sim.scenario.resolved import Tree, inlined, short_form
+from sim.scenario.schema import ScenarioSpec
+from sim.scenario.yaml_text import yaml_text
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One question, complete.
+
+    Attributes:
+        name: the file's name as given.
+        base: folder that paths in the scenario are relative to.
+        tree: the resolved tree, as written: quantities with their units, figures with their sources.
+        spec: the same, checked.
+    """
+
+    name: str
+    base: Path
+    tree: Tree
+    spec: ScenarioSpec
+
+    def resolved_text(self, folder: Path | None = None) -> str:
+        """The resolved tree as YAML; given a folder, a trace's path is relative to it."""
+        return yaml_text(self.tree if folder is None else _moved(self.tree, self.base, folder))
+
+    def write_resolved(self, path: Path) -> None:
+        """Writes the resolved scenario, which runs from where it lies.
+
+        Raises:
+            UserError: where it cannot be written.
+        """
+        documents.write_text(path, self.resolved_text(path.parent))
+
+
+def load(path: str | Path, sets: Sequence[str] = ()) -> Scenario:
+    """Reads a scenario file, applies `--set`s from left to right, and checks it.
+
+    Args:
+        sets: overrides as PATH=VALUE, such as "cluster.chip.memory.bandwidth=6TB/s".
+    Raises:
+        UserError: one sentence naming file, line and field, or the override.
+    """
+    path = Path(path)
+    document = short_form(documents.load(path))
+    base = path.parent
+    written = inlined(cast("Tree", document.tree), base)
+    tree = written
+    overrides = [parse_override(text) for text in sets]
+    for override in overrides:
+        tree = inlined(cast("Tree", overridden(override, tree, root(ScenarioSpec))), base)
+    return Scenario(path.name, base, tree, _checked(document, written, tree, overrides))
+
+
+def _checked(
+    document: documents.Document, written: Tree, tree: Tree, overrides: list[Override]
+) -> ScenarioSpec:
+    """The tree as a spec; what the file has wrong is told by line, what an override broke by override."""
+    if not overrides:
+        return documents.validate(ScenarioSpec, tree, document=document)
+    try:
+        return documents.validate(ScenarioSpec, tree, name=" ".join(f"--set {o.text}" for o in overrides))
+    except UserError:
+        documents.validate(ScenarioSpec, written, document=document)
+        raise
+
+
+def _moved(tree: Tree, base: Path, folder: Path) -> Tree:
+    """The tree with its trace's path relative to `folder` instead of `base`."""
+    workload = cast("Tree", tree["workload"])
+    arrivals = workload.get("arrivals")
+    trace = cast("Tree", arrivals).get("path") if isinstance(arrivals, dict) else None
+    if not isinstance(trace, str) or Path(trace).is_absolute():
+        return tree
+    moved = os.path.relpath(base / trace, folder)
+    return tree | {"workload": workload | {"arrivals": cast("Tree", arrivals) | {"path": moved}}}

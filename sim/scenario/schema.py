@@ -1,0 +1,47 @@
+"""The scenario as a user writes it, once models and clusters named in it are replaced by what they name."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sim.deployment import DeploymentSpec
+from sim.hardware import ClusterProfile
+from sim.metrics import SloSpec
+from sim.models import ModelSpec
+from sim.workload import WorkloadSpec
+
+Fidelity = Literal["roofline", "analytic"]
+Router = Literal["round_robin", "least_outstanding", "least_kv", "prefix_affinity"]
+
+
+class ScenarioSpec(BaseModel):
+    """One question: this model, on this cluster, deployed like this, under this load, within these bounds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Annotated[
+        Literal[1], Field(alias="schema", description="Version of this format; always 1.")
+    ] = 1
+    model: Annotated[
+        ModelSpec,
+        Field(description="Catalogue name, a path (with a / or ending in .yaml, .json) or the model itself."),
+    ]
+    cluster: Annotated[
+        ClusterProfile,
+        Field(description="Catalogue name, a path or the cluster itself, its chip included."),
+    ]
+    deployment: Annotated[
+        DeploymentSpec, Field(description="How the model is cut up over the chips, and the engine's limits.")
+    ] = DeploymentSpec()
+    router: Annotated[
+        Router, Field(description="Which replica gets a request; ties go to the lowest number.")
+    ] = "round_robin"
+    workload: Annotated[WorkloadSpec, Field(description="Arrivals and lengths of the requests.")]
+    slo: Annotated[
+        SloSpec | None, Field(description="Bounds that every request should meet, jointly; left out: none.")
+    ] = None
+    fidelity: Annotated[
+        Fidelity,
+        Field(description="`analytic`: mechanistic closed forms; `roofline`: the speed of light."),
+    ] = "analytic"
+    seed: Annotated[int, Field(ge=0, description="The same seed gives the same bytes.")] = 0

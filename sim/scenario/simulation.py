@@ -1,0 +1,90 @@
+"""Simulating a scenario: requests through the engines of its deployment, and what that amounts to."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from sim.deployment import Deployment, MemoryMap, arithmetic_type
+from sim.metrics import Fleet, Header, Summary, summarise, time_breakdown, write_requests
+from sim.models.accounting import active_params
+from sim.scenario.prepared import prepare
+from sim.scenario.scenario import Scenario
+from sim.serving import serve
+from sim.serving.records import RunResult
+from sim.timing import StepSurface, make_timer
+from sim.workload import generate
+from sim.workload.requests import Requests
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run came to.
+
+    Attributes:
+        result: the run itself: requests, series, steps.
+        summary: its metrics, where its time went, and the figures it rests on.
+    """
+
+    scenario: Scenario
+    deployment: Deployment
+    memory: MemoryMap
+    result: RunResult
+    summary: Summary
+
+    def to_json(self) -> dict[str, object]:
+        """The flat record, in the field names of vLLM's `bench serve`, ours beside them."""
+        memory = self.memory
+        return {"schema": 1} | self.summary.to_json() | {"kv_tokens_per_replica": memory.kv_tokens}
+
+    def write_requests(self, path: Path) -> None:
+        """Writes one row per request as .csv or .parquet.
+
+        Raises:
+            UserError: for another ending, without pyarrow for .parquet, where it cannot be written.
+        """
+        write_requests(self.result, path)
+
+
+def simulate(scenario: Scenario) -> Outcome:
+    """Serves the scenario's workload on its deployment. Same scenario, same bytes.
+
+    Raises:
+        UserError: for a layout that is impossible or does not fit, or a workload that cannot be read.
+    """
+    prepared = prepare(scenario)
+    deployment, memory, spec = prepared.deployment, prepared.memory, scenario.spec
+    requests = generate(spec.workload, spec.seed, scenario.base)
+    timer = make_timer(deployment, spec.fidelity)
+    result = serve(deployment, memory.kv_blocks, requests, StepSurface(timer), spec.router)
+    precision = deployment.precision
+    summary = summarise(
+        result,
+        _header(deployment, requests),
+        slo=spec.slo,
+        fleet=Fleet(
+            deployment.cluster,
+            arithmetic_type(precision.weights, precision.activations),
+            active_params(deployment.model),
+        ),
+        breakdown=time_breakdown(result, timer.explain, timer.windows),
+        assumptions=prepared.assumptions,
+    )
+    return Outcome(scenario, deployment, memory, result, summary)
+
+
+def _header(deployment: Deployment, requests: Requests) -> Header:
+    engine = deployment.engine
+    return Header(
+        model=deployment.model.name,
+        backend=f"{engine.family} {engine.version}",
+        request_rate=_offered_rate(requests),
+        burstiness=None,
+        max_concurrency=requests.concurrency,
+        seats=engine.max_num_seqs * deployment.parallel.dp * deployment.replicas,
+    )
+
+
+def _offered_rate(requests: Requests) -> float:
+    """Mean requests/s over the arrivals; infinite where all arrive at once (vLLM's "inf")."""
+    span = float(requests.arrival[-1] - requests.arrival[0]) if len(requests) else 0.0
+    return (len(requests) - 1) / span if span > 0 else math.inf
