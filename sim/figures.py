@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, cast, get_args
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
+from sim.errors import nearest
 from sim.units import (
     BANDWIDTH,
     BYTES,
@@ -86,6 +87,10 @@ class Resolution:
     draw: Mapping[str, float] | None = None
     assumptions: list[Assumption] = field(default_factory=list)
 
+    def within(self, name: str) -> "Resolution":
+        """The resolution of a part, one step further in; both remember into the same list."""
+        return Resolution(f"{self.prefix}.{name}" if self.prefix else name, self.draw, self.assumptions)
+
     def take(self, path: str, figure: Figure) -> float:
         """The SI float of the figure at `path`, recorded as an assumption of the result."""
         full = f"{self.prefix}.{path}" if self.prefix else path
@@ -103,13 +108,16 @@ def parse_figure(raw: object, dimension: Dimension) -> Figure:
         ValueError: for an unknown key, a value outside low…high, a negative or non-finite number.
     """
     if isinstance(raw, Figure):
+        if raw.dimension is not dimension:
+            raise ValueError(f"a {raw.dimension.name} stands where a {dimension.name} is needed")
         return raw
     if not isinstance(raw, Mapping):
         return Figure(_non_negative(raw, dimension), dimension)
     entry = cast("Mapping[str, object]", raw)
     for key in entry:
         if key not in _KEYS:
-            raise ValueError(f"unknown key '{key}' in a figure (known: {', '.join(_KEYS)})")
+            hint = nearest(str(key), _KEYS)
+            raise ValueError(f"unknown key '{key}' in a figure{hint} (known: {', '.join(_KEYS)})")
     if "value" not in entry:
         raise ValueError("a figure needs a 'value'")
     value = _non_negative(entry["value"], dimension)
@@ -153,7 +161,7 @@ def dump_figure(figure: Figure) -> object:
     return out
 
 
-def _annotation(dimension: Dimension) -> tuple[BeforeValidator, PlainSerializer, WithJsonSchema]:
+def _annotation(dimension: Dimension) -> tuple[PlainValidator, PlainSerializer, WithJsonSchema]:
     plain = {"type": "number"} if dimension is NUMBER else {"type": "string"}
     mapping = {
         "type": "object",
@@ -169,7 +177,7 @@ def _annotation(dimension: Dimension) -> tuple[BeforeValidator, PlainSerializer,
         },
     }
     return (
-        BeforeValidator(lambda raw: parse_figure(raw, dimension)),
+        PlainValidator(lambda raw: parse_figure(raw, dimension)),
         PlainSerializer(dump_figure),
         WithJsonSchema(
             {

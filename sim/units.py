@@ -101,7 +101,7 @@ def _split(text: str, dimension: Dimension) -> tuple[float, str]:
 
 
 def show(value: float, dimension: Dimension) -> str:
-    """A short string with a prefix, four digits: '4.8 TB/s'; whole MiB in binary: '144 GiB', '143771 MiB'."""
+    """A short string with a prefix, four digits: '4.8 TB/s'; binary sizes stay so: '47.5 GiB', '143771 MiB'."""
     if not dimension.base:
         return f"{value:g}"
     if dimension.base.startswith("USD") or not math.isfinite(value):
@@ -116,7 +116,7 @@ def show(value: float, dimension: Dimension) -> str:
 
 def _show_binary(value: float) -> str:
     for prefix, size in (("Gi", 2**30), ("Mi", 2**20), ("Ki", 2**10)):
-        if value >= size and value % size == 0 and value / size < 1e6:
+        if value >= size and value % (size / 4) == 0 and value / size < 1e6:
             return f"{value / size:g} {prefix}B"
     return ""
 

@@ -37,7 +37,8 @@ class Sram:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Device memory: peak bandwidth B/s, physical capacity B, bytes the driver reports (`visible`)."""
+    """Device memory: peak bandwidth B/s, physical capacity B, bytes the driver reports (`visible`), bytes of
+    reads the chip keeps in flight (`outstanding`), `refresh` "per-bank" or "all-bank"."""
 
     device: str
     stacks: int
@@ -45,11 +46,13 @@ class Memory:
     capacity: float
     visible: float
     outstanding: float
+    refresh: str = "per-bank"
 
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
-    """Time between two kernels of a graph (`gap`, s) and how many commands the queue holds."""
+    """What the command processor adds between two kernels of a graph beyond the family's `*_launch` times
+    (`gap`, s; 0 where those were measured kernel to kernel) and how many commands the queue holds."""
 
     gap: float
     queue: int
@@ -57,7 +60,8 @@ class Dispatch:
 
 @dataclass(frozen=True, slots=True)
 class Power:
-    """Idle and thermal design power (W), energy per FLOP (J, at the 8/16-bit peak type) and per HBM byte (J)."""
+    """Idle and thermal design power (W), energy per FLOP (J, at the 16-bit peak type) and per HBM
+    byte (J)."""
 
     idle: float
     tdp: float
@@ -103,7 +107,7 @@ class KernelFamily:
 @dataclass(frozen=True, slots=True)
 class Chip:
     """A resolved chip profile. `dma_engines` counts copy engines; `noc_bandwidth` is B/s, 0 if unstated;
-    `rental` is USD per chip-hour, 0 if no price is known."""
+    `rental` is USD per chip-hour and `capex` USD per chip with its share of the server, each 0 if unknown."""
 
     name: str
     title: str
@@ -117,6 +121,7 @@ class Chip:
     power: Power
     kernels: KernelFamily
     rental: float
+    capex: float = 0.0
 
     def peak(self, dtype: str) -> float:
         """Dense peak FLOP/s of an arithmetic type; fp16 counts as bf16.

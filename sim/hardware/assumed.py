@@ -1,0 +1,102 @@
+"""What is assumed of a chip where its profile says nothing: one rule per figure, each with a range.
+
+The rules are proportions between figures of today's accelerators, so that a profile of ten lines can
+be simulated, and each of them shows up among the assumptions of the result.
+"""
+
+from collections.abc import Callable
+
+from sim.figures import Figure
+from sim.hardware.memory_devices import ENERGY
+from sim.hardware.schema import ChipProfile
+from sim.units import (
+    BANDWIDTH,
+    BYTES,
+    ENERGY_PER_FLOP,
+    FLOP_RATE,
+    NUMBER,
+    OP_RATE,
+    POWER,
+    TIME,
+    Dimension,
+)
+
+Rule = Callable[[ChipProfile], Figure]
+
+
+def assumed(profile: ChipProfile, path: str) -> Figure:
+    """The assumption for a figure the profile leaves out.
+
+    Args:
+        path: such as "power.idle"; one of `RULES`.
+    """
+    return RULES[path](profile)
+
+
+def _times(base: float, low: float, value: float, high: float, dimension: Dimension, why: str) -> Figure:
+    return Figure(base * value, dimension, base * low, base * high, "assumption", why)
+
+
+def _reference_peak(profile: ChipProfile) -> float:
+    """Peak of 16-bit floats, or of the slowest type the chip has."""
+    peak = profile.compute.peak
+    return peak["bf16"].value if "bf16" in peak else min(figure.value for figure in peak.values())
+
+
+def _vector_flops(profile: ChipProfile) -> Figure:
+    why = "1/16 of the 16-bit matrix peak, as on A100 (1/16), H100 (1/15), MI300X (1/8)"
+    return _times(_reference_peak(profile), 1 / 32, 1 / 16, 1 / 8, FLOP_RATE, why)
+
+
+def _exp_rate(profile: ChipProfile) -> Figure:
+    vector = (profile.compute.vector_flops or _vector_flops(profile)).value
+    why = "1/16 of the vector peak, as on H100 (1/16) and A100 (1/8)"
+    return _times(vector, 1 / 32, 1 / 16, 1 / 8, OP_RATE, why)
+
+
+def _feed(profile: ChipProfile) -> Figure:
+    why = "one operand byte per 85 FLOP at 16 bits: tiles of 128 by 256 keep the matrix engines busy"
+    return _times(_reference_peak(profile), 1 / 170, 1 / 85, 1 / 40, BANDWIDTH, why)
+
+
+def _visible(profile: ChipProfile) -> Figure:
+    why = "0.985 of the physical capacity is left by firmware and driver"
+    return _times(profile.memory.capacity.value, 0.97, 0.985, 1.0, BYTES, why)
+
+
+def _outstanding(profile: ChipProfile) -> Figure:
+    why = "latency times bandwidth at 1 µs loaded latency; GPUs show 0.5-0.9 µs unloaded"
+    return _times(profile.memory.bandwidth.value, 0.5e-6, 1e-6, 2e-6, BYTES, why)
+
+
+def _idle(profile: ChipProfile) -> Figure:
+    return _times(profile.power.tdp.value, 0.08, 0.15, 0.25, POWER, "0.15 of TDP")
+
+
+def _flop_energy(profile: ChipProfile) -> Figure:
+    per_flop = profile.power.tdp.value / _reference_peak(profile)
+    why = "0.5 of TDP goes into the matrix engines at their 16-bit peak"
+    return _times(per_flop, 0.35, 0.5, 0.7, ENERGY_PER_FLOP, why)
+
+
+def _constant(low: float, value: float, high: float, dimension: Dimension, why: str) -> Rule:
+    figure = Figure(value, dimension, low, high, "assumption", why)
+    return lambda _profile: figure
+
+
+RULES: dict[str, Rule] = {
+    "compute.matrix_shape.0": _constant(64, 128, 256, NUMBER, "a 128-row matrix engine"),
+    "compute.matrix_shape.1": _constant(64, 128, 256, NUMBER, "a 128-column matrix engine"),
+    "compute.matrix_shape.2": _constant(16, 32, 128, NUMBER, "a depth of 32 values"),
+    "compute.vector_flops": _vector_flops,
+    "compute.exp_rate": _exp_rate,
+    "sram.bandwidth": _feed,
+    "memory.visible": _visible,
+    "memory.outstanding": _outstanding,
+    "dispatch.gap": _constant(0.5e-6, 2e-6, 10e-6, TIME, "a command processor in graph mode"),
+    "dispatch.queue": _constant(64, 1024, 4096, NUMBER, "commands in the hardware queue"),
+    "dma.engines": _constant(2, 4, 16, NUMBER, "copy engines"),
+    "power.idle": _idle,
+    "power.pj_flop": _flop_energy,
+    "power.pj_byte": lambda profile: ENERGY[profile.memory.device],
+}

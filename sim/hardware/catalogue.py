@@ -1,0 +1,183 @@
+"""Finding and reading profiles: a name in hardware_profiles, or a path of the user's own.
+
+What is read is made self-contained: a cluster's tree holds its chip, a chip's tree the kernel
+parameters of its family, a tier the figures of its fabric, and every assumption is written out, so
+that the resolved tree of a scenario needs no other file.
+"""
+
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal, cast
+
+from sim.documents import Document, load, validate
+from sim.documents.reading import decode
+from sim.errors import UserError, unknown
+from sim.figures import dump_figure
+from sim.hardware.assumed import RULES, assumed
+from sim.hardware.checks import refuse_contradictions
+from sim.hardware.schema import ChipProfile, ClusterProfile
+
+Kind = Literal["chip", "cluster", "family", "fabric"]
+Tree = dict[str, object]
+_FOLDERS: dict[Kind, str] = {
+    "chip": "chips",
+    "cluster": "clusters",
+    "family": "families",
+    "fabric": "fabrics",
+}
+_SUFFIXES = (".yaml", ".yml", ".json")
+_FOLLOWS_CAPACITY = "memory.visible"
+
+
+def chip_names() -> list[str]:
+    """Names of the shipped chips, sorted."""
+    return names("chip")
+
+
+def cluster_names() -> list[str]:
+    """Names of the shipped clusters, sorted."""
+    return names("cluster")
+
+
+def names(kind: Kind) -> list[str]:
+    """Names of the shipped profiles of a kind, sorted."""
+    found = (entry.name for entry in (files("hardware_profiles") / _FOLDERS[kind]).iterdir())
+    return sorted(name.removesuffix(".yaml") for name in found if name.endswith(".yaml"))
+
+
+def read_chip(name_or_path: str, base: Path | None = None) -> Tree:
+    """The complete tree of a chip, a valid `ChipProfile`.
+
+    Args:
+        name_or_path: a shipped chip, or a path (with '/' or .yaml/.json) relative to `base`.
+    Raises:
+        UserError: naming file, line and field of what is wrong.
+    """
+    document, folder = _find("chip", name_or_path, base)
+    return complete_chip(_mapping(document.tree, document), document, folder)
+
+
+def complete_chip(
+    tree: Tree, document: Document, folder: Path | None, prefix: tuple[str | int, ...] = ()
+) -> Tree:
+    """A chip's tree with its family's kernel parameters and all assumptions written out, checked."""
+    tree = dict(tree)
+    if isinstance(family := tree.get("family"), str) and not _is_complete(tree.get("kernels")):
+        tree["kernels"] = _overlaid(_part("family", family, folder, "kernels"), tree.get("kernels"))
+    profile = validate(ChipProfile, tree, document=document, prefix=prefix)
+    refuse_contradictions(profile, document, prefix)
+    for path in RULES:
+        if path != _FOLLOWS_CAPACITY:
+            _write_out(tree, profile, path)
+    if isinstance(memory := tree["memory"], Mapping):
+        tree["memory"] = {k: v for k, v in cast("Tree", memory).items() if k != "pin_rate"}
+    return tree
+
+
+def read_cluster(name_or_path: str, base: Path | None = None) -> Tree:
+    """The complete tree of a cluster with its chip, a valid `ClusterProfile`.
+
+    Args:
+        name_or_path: a shipped cluster, or a path (with '/' or .yaml/.json) relative to `base`.
+    Raises:
+        UserError: naming file, line and field of what is wrong.
+    """
+    document, folder = _find("cluster", name_or_path, base)
+    return complete_cluster(_mapping(document.tree, document), document, folder)
+
+
+def complete_cluster(
+    tree: Tree, document: Document, folder: Path | None, prefix: tuple[str | int, ...] = ()
+) -> Tree:
+    """A cluster's tree with its chip and the figures of its fabrics written out, checked."""
+    tree = dict(tree)
+    chip = tree.get("chip")
+    if isinstance(chip, str):
+        tree["chip"] = read_chip(chip, folder)
+    elif isinstance(chip, dict):
+        tree["chip"] = complete_chip(cast("Tree", chip), document, folder, (*prefix, "chip"))
+    if isinstance(tiers := tree.get("tiers"), list):
+        tree["tiers"] = [_tier(tier, folder) for tier in cast("list[object]", tiers)]
+    validate(ClusterProfile, tree, document=document, prefix=prefix)
+    return tree
+
+
+def _tier(tier: object, folder: Path | None) -> object:
+    if not isinstance(tier, dict):
+        return tier
+    tree = cast("Tree", tier)
+    fabric = tree.get("fabric")
+    if not isinstance(fabric, str) or not fabric or "launch" in tree:
+        return tree
+    return _overlaid(_part("fabric", fabric, folder, "tier"), tree)
+
+
+def _is_complete(kernels: object) -> bool:
+    """The family's parameters are all there: the tree was read before."""
+    from sim.hardware.kernels import Kernels
+
+    return isinstance(kernels, dict) and set(Kernels.model_fields) <= set(cast("Tree", kernels))
+
+
+def _part(kind: Kind, name: str, folder: Path | None, key: str) -> Tree:
+    """The mapping under `key` in a family's or fabric's file."""
+    document, _ = _find(kind, name, folder)
+    part = _mapping(document.tree, document).get(key)
+    if not isinstance(part, dict):
+        raise UserError(f"{document.name}: '{key}' is missing; a {kind} file needs it")
+    return cast("Tree", part)
+
+
+def _find(kind: Kind, name: str, base: Path | None) -> tuple[Document, Path | None]:
+    """The document of a name or path, and the folder that paths inside it are relative to."""
+    if "/" in name or name.endswith(_SUFFIXES):
+        path = (base or Path()) / name
+        return load(path), path.parent
+    shipped = names(kind)
+    if name not in shipped:
+        raise unknown(kind, name, shipped)
+    file = f"{_FOLDERS[kind]}/{name}.yaml"
+    content = (files("hardware_profiles") / file).read_bytes()
+    return decode(content, f"hardware_profiles/{file}"), base
+
+
+def _mapping(tree: object, document: Document) -> Tree:
+    if not isinstance(tree, dict):
+        raise UserError(
+            f"{document.name}:{document.line(()) or 1}: a profile is a mapping of fields to values"
+        )
+    return cast("Tree", tree)
+
+
+def _overlaid(below: Tree, above: object) -> object:
+    """`above` laid over `below`, mappings key by key, but a figure as a whole."""
+    if above is None:
+        return below
+    if not isinstance(above, dict):
+        return above
+    merged = dict(below)
+    for key, value in cast("Tree", above).items():
+        under = merged.get(key)
+        if isinstance(value, dict) and isinstance(under, dict) and "value" not in value:
+            merged[key] = _overlaid(cast("Tree", under), cast("Tree", value))
+        else:
+            merged[key] = value
+    return merged
+
+
+def _write_out(tree: Tree, profile: ChipProfile, path: str) -> None:
+    """Puts the assumed figure at `path` into the tree unless the profile states one."""
+    section, field, *index = path.split(".")
+    here = dict(cast("Tree", tree.get(section) or {}))
+    if index:
+        stated = here.get(field)
+        row = list(cast("list[object]", stated)) if stated is not None else []
+        if len(row) > int(index[0]):
+            return
+        here[field] = [*row, dump_figure(assumed(profile, path))]
+    elif here.get(field) is not None:
+        return
+    else:
+        here[field] = dump_figure(assumed(profile, path))
+    tree[section] = here

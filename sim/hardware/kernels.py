@@ -1,0 +1,94 @@
+"""The kernel parameters of a chip family as figures, and how a chip gets them.
+
+What each parameter means is in docs/operators.md; the values are in hardware_profiles/families.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator
+
+from sim.figures import Resolution, TimeFigure
+from sim.hardware.chip import KernelFamily
+from sim.hardware.fields import Factor, Part, Share
+
+Dtype = Literal["bf16", "fp8", "int8", "fp4", "int4"]
+DTYPES: tuple[Dtype, ...] = ("bf16", "fp8", "int8", "fp4", "int4")
+Key = Literal["default", "bf16", "fp8", "int8", "fp4", "int4"]
+DEFAULT = "default"
+
+
+def _with_default(shares: dict[Key, Share]) -> dict[Key, Share]:
+    if DEFAULT not in shares:
+        raise ValueError("needs the key 'default', for arithmetic types that have no figure of their own")
+    return shares
+
+
+Shares = Annotated[dict[Key, Share], AfterValidator(_with_default)]
+
+
+class Kernels(Part):
+    """All parameters of a family; the fields are those of `KernelFamily`."""
+
+    gemm_mma: Shares
+    gemm_hbm: Share
+    gemm_launch: TimeFigure
+    gemm_feed: Factor
+    split_k_launch: TimeFigure
+    overlap_norm: Factor
+    quant_launch: TimeFigure
+    prefill_mma: Shares
+    prefill_exp: Factor
+    prefill_launch: TimeFigure
+    prefill_passes: Factor
+    decode_hbm: Share
+    decode_mma: Share
+    decode_launch: TimeFigure
+    mla_decode_hbm: Share
+    mla_decode_mma: Share
+    mla_decode_launch: TimeFigure
+    moe_mma: Shares
+    moe_hbm: Share
+    moe_launch: TimeFigure
+    moe_io_passes: Factor
+    elementwise_hbm: Share
+    elementwise_launch: TimeFigure
+
+
+def resolve_kernels(name: str, kernels: Kernels, resolution: Resolution) -> KernelFamily:
+    """The parameters as SI floats; a type without a figure of its own has the default's."""
+
+    def shares(field: str, figures: Mapping[Key, Share]) -> dict[str, float]:
+        taken: dict[str, float] = {
+            key: resolution.take(f"{field}.{key}", figure) for key, figure in figures.items()
+        }
+        taken |= {dtype: taken[DEFAULT] for dtype in DTYPES if dtype not in taken}
+        return taken | {"fp16": taken["bf16"]}
+
+    take = resolution.take
+    return KernelFamily(
+        name=name,
+        gemm_mma=shares("gemm_mma", kernels.gemm_mma),
+        gemm_hbm=take("gemm_hbm", kernels.gemm_hbm),
+        gemm_launch=take("gemm_launch", kernels.gemm_launch),
+        gemm_feed=take("gemm_feed", kernels.gemm_feed),
+        split_k_launch=take("split_k_launch", kernels.split_k_launch),
+        overlap_norm=take("overlap_norm", kernels.overlap_norm),
+        quant_launch=take("quant_launch", kernels.quant_launch),
+        prefill_mma=shares("prefill_mma", kernels.prefill_mma),
+        prefill_exp=take("prefill_exp", kernels.prefill_exp),
+        prefill_launch=take("prefill_launch", kernels.prefill_launch),
+        prefill_passes=take("prefill_passes", kernels.prefill_passes),
+        decode_hbm=take("decode_hbm", kernels.decode_hbm),
+        decode_mma=take("decode_mma", kernels.decode_mma),
+        decode_launch=take("decode_launch", kernels.decode_launch),
+        mla_decode_hbm=take("mla_decode_hbm", kernels.mla_decode_hbm),
+        mla_decode_mma=take("mla_decode_mma", kernels.mla_decode_mma),
+        mla_decode_launch=take("mla_decode_launch", kernels.mla_decode_launch),
+        moe_mma=shares("moe_mma", kernels.moe_mma),
+        moe_hbm=take("moe_hbm", kernels.moe_hbm),
+        moe_launch=take("moe_launch", kernels.moe_launch),
+        moe_io_passes=take("moe_io_passes", kernels.moe_io_passes),
+        elementwise_hbm=take("elementwise_hbm", kernels.elementwise_hbm),
+        elementwise_launch=take("elementwise_launch", kernels.elementwise_launch),
+    )

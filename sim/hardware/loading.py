@@ -1,0 +1,32 @@
+"""From a name to a resolved chip or cluster and the assumptions it rests on, in one call."""
+
+from pathlib import Path
+
+from sim.figures import Assumption, Resolution
+from sim.hardware.catalogue import read_chip, read_cluster
+from sim.hardware.chip import Chip
+from sim.hardware.cluster import Cluster
+from sim.hardware.resolve import resolve_chip, resolve_cluster
+from sim.hardware.schema import ChipProfile, ClusterProfile
+
+
+def load_chip(name_or_path: str, base: Path | None = None) -> tuple[Chip, list[Assumption]]:
+    """A chip with every figure at its value, and the figures.
+
+    Raises:
+        UserError: for an unknown name or a faulty profile.
+    """
+    resolution = Resolution()
+    chip = resolve_chip(ChipProfile.model_validate(read_chip(name_or_path, base)), resolution)
+    return chip, resolution.assumptions
+
+
+def load_cluster(name_or_path: str, base: Path | None = None) -> tuple[Cluster, list[Assumption]]:
+    """A cluster with every figure at its value, and the figures.
+
+    Raises:
+        UserError: for an unknown name or a faulty profile.
+    """
+    resolution = Resolution()
+    cluster = resolve_cluster(ClusterProfile.model_validate(read_cluster(name_or_path, base)), resolution)
+    return cluster, resolution.assumptions

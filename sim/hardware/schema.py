@@ -1,0 +1,180 @@
+"""What a chip's and a cluster's profile may say. The reference is docs/hardware-profiles.md.
+
+Every number is a plain quantity or a Figure. Fields that may be left out get the assumptions of
+`sim.hardware.assumed`.
+"""
+
+from itertools import pairwise
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from sim.figures import (
+    BandwidthFigure,
+    BytesFigure,
+    EnergyPerByteFigure,
+    EnergyPerFlopFigure,
+    HourlyPriceFigure,
+    PowerFigure,
+    PriceFigure,
+    TimeFigure,
+)
+from sim.hardware.cluster import Topology
+from sim.hardware.fields import Count, FlopRate, Frequency, OpRate, Part, Power, Share, Size, Speed
+from sim.hardware.kernels import Dtype, Kernels
+from sim.hardware.memory_devices import known_device
+
+
+class ComputeProfile(Part):
+    """Arithmetic of the whole chip; `peak` is dense, by arithmetic type ("bf16" stands for 16-bit floats)."""
+
+    cores: Count
+    clock: Frequency
+    peak: Annotated[dict[Dtype, FlopRate], Field(min_length=1)]
+    matrix_shape: tuple[Count, Count, Count] | None = None
+    vector_flops: FlopRate | None = None
+    exp_rate: OpRate | None = None
+
+
+class SramProfile(Part):
+    """On-chip memory: per core, shared by all cores, and the rate at which operands reach the cores."""
+
+    per_core: Size
+    shared: BytesFigure | None = None
+    bandwidth: Speed | None = None
+
+
+class NocProfile(Part):
+    """The network between the cores."""
+
+    bandwidth: BandwidthFigure
+
+
+class MemoryProfile(Part):
+    """Device memory; `pin_rate` is a checksum: stacks · pins · pin_rate = bandwidth within 2 %."""
+
+    device: Annotated[str, AfterValidator(known_device)]
+    stacks: Count
+    bandwidth: Speed
+    capacity: Size
+    pin_rate: Speed | None = None
+    visible: Size | None = None
+    outstanding: Size | None = None
+    refresh: Literal["per-bank", "all-bank"] = "per-bank"
+
+
+class DispatchProfile(Part):
+    """The command processor."""
+
+    gap: TimeFigure | None = None
+    queue: Count | None = None
+
+
+class DmaProfile(Part):
+    """Copy engines."""
+
+    engines: Count
+
+
+class LinksProfile(Part):
+    """The chip's own links, per direction: to its peers in the server, to the network, to the host."""
+
+    scale_up: BandwidthFigure
+    scale_out: BandwidthFigure | None = None
+    host: Speed
+
+
+class PowerProfile(Part):
+    """Power of the chip or card and energy of its work."""
+
+    tdp: Power
+    idle: PowerFigure | None = None
+    pj_flop: EnergyPerFlopFigure | None = None
+    pj_byte: EnergyPerByteFigure | None = None
+
+
+class PriceProfile(Part):
+    """Rental per chip-hour; purchase price per chip with its share of the server."""
+
+    rental: HourlyPriceFigure | None = None
+    capex: PriceFigure | None = None
+
+
+class ChipProfile(Part):
+    """One accelerator. `family` names the kernel parameters that `kernels` holds once the profile is read."""
+
+    schema_version: Annotated[Literal[1], Field(alias="schema")] = 1
+    name: str
+    title: str = ""
+    vendor: str = ""
+    year: int | None = None
+    note: str = ""
+    family: str
+    compute: ComputeProfile
+    sram: SramProfile
+    noc: NocProfile | None = None
+    memory: MemoryProfile
+    dispatch: DispatchProfile = DispatchProfile()
+    dma: DmaProfile | None = None
+    links: LinksProfile
+    power: PowerProfile
+    price: PriceProfile = PriceProfile()
+    kernels: Kernels
+
+
+class TierProfile(Part):
+    """One level of the fabric; the fields are those of `sim.hardware.cluster.Tier`.
+
+    `fabric` names the file the link's figures came from. A tier called scale_up or scale_out has the
+    bandwidth of the chip's link of that name unless it states its own.
+    """
+
+    name: str
+    fabric: str = ""
+    domain: Annotated[int, Field(ge=1, strict=True)]
+    topology: Topology
+    bandwidth: Speed | None = None
+    latency: TimeFigure
+    efficiency: Share
+    hop: TimeFigure
+    launch: TimeFigure
+    low_latency: TimeFigure | None = None
+    reduction: BandwidthFigure | None = None
+    through_host: bool = False
+
+
+class ClusterProfile(Part):
+    """Chips of one kind in a box or in several, with the tiers of links that join them, innermost first."""
+
+    schema_version: Annotated[Literal[1], Field(alias="schema")] = 1
+    name: str
+    title: str = ""
+    note: str = ""
+    chip: ChipProfile
+    chips: Annotated[int, Field(ge=1, strict=True)]
+    tiers: Annotated[list[TierProfile], Field(min_length=1)]
+    overhead_power: PowerFigure
+
+    @model_validator(mode="after")
+    def _tiers_widen(self) -> "ClusterProfile":
+        domains = [tier.domain for tier in self.tiers]
+        for inner, outer in pairwise(domains):
+            if outer <= inner or outer % inner:
+                raise ValueError(
+                    f"tiers: domain {outer} must be a larger multiple of the domain {inner} inside it"
+                )
+        if domains[-1] != self.chips:
+            raise ValueError(f"tiers: the outermost domain is {domains[-1]}, but chips is {self.chips}")
+        for tier in self.tiers:
+            self._has_bandwidth(tier)
+        return self
+
+    def _has_bandwidth(self, tier: TierProfile) -> None:
+        own = tier.bandwidth or link_of(self.chip, tier.name)
+        if own is None or (own.value == 0 and tier.domain > 1):
+            raise ValueError(f"tier '{tier.name}' needs a 'bandwidth': the chip has no link of that name")
+
+
+def link_of(chip: ChipProfile, tier: str) -> BandwidthFigure | None:
+    """The chip's own link for a tier of this name."""
+    return {"scale_up": chip.links.scale_up, "scale_out": chip.links.scale_out}.get(tier)
