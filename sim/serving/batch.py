@@ -36,7 +36,8 @@ class Batch:
     `preempted` the victims. `firsts` get a token from a completed prefill, `finishing` their last one;
     `late` are running sequences left out of the call after this batch, whose token is still to come, and
     `left_out` those that this call leaves out. `order` lists (request, new) of the running part where every
-    sequence was looked at in turn; None where all of the running list advanced.
+    sequence was looked at in turn; None where all of the running list advanced. `ranks` holds the
+    batches of data-parallel ranks that step together.
     """
 
     decodes: int
@@ -50,6 +51,7 @@ class Batch:
     late: list[int] = field(default_factory=list)
     left_out: list[int] = field(default_factory=list)
     order: list[tuple[int, int]] | None = None
+    ranks: "list[Batch]" = field(default_factory=list)
 
     @property
     def empty(self) -> bool:

@@ -19,8 +19,53 @@ from math import inf, sqrt
 from typing import Protocol
 
 from sim.serving.batch import Batch
-from sim.serving.scheduler import Scheduler
+from sim.serving.book import RequestBook
 from sim.timing.surface_protocol import Surface
+
+
+class Steppable(Protocol):
+    """What an engine drives: one scheduler, or the data-parallel ranks of one replica in lockstep."""
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is waiting or running."""
+        ...
+
+    def submit(self, request: int) -> None:
+        """A request enters the waiting queue."""
+        ...
+
+    def horizon(self) -> int:
+        """How many further calls schedule exactly the present decodes; 0 if the next one must be looked at."""
+        ...
+
+    def segment(self, surface: Surface) -> tuple[float, float, int]:
+        """(first, slope, length) of the present decodes' next steps."""
+        ...
+
+    def ahead(self, ticks: int, surface: Surface) -> float:
+        """Duration of the next `ticks` decode-only steps, within the horizon; changes nothing."""
+        ...
+
+    def leap(self, ticks: int) -> list[int]:
+        """`ticks` calls within the horizon; returns who got the last token in the last of them."""
+        ...
+
+    def schedule(self) -> Batch:
+        """One call that is looked at."""
+        ...
+
+    def price(self, batch: Batch, surface: Surface) -> float:
+        """Duration of a scheduled step."""
+        ...
+
+    def deliver(self, batch: Batch, time: float) -> None:
+        """A batch has run until `time`."""
+        ...
+
+    def load(self) -> tuple[int, int, int, int, int]:
+        """(decodes, Σ context of their next step, running, waiting, blocks held)."""
+        ...
 
 
 class Tape(Protocol):
@@ -48,17 +93,25 @@ class Engine:
     """
 
     __slots__ = (
-        "depth", "flight", "now", "on_finish", "place_taken", "scheduler", "stalled", "step_by_step", "steps",
+        "book", "depth", "flight", "now", "on_finish", "place_taken", "scheduler", "stalled", "step_by_step", "steps",
         "surface", "tape",
     )  # fmt: skip
 
     def __init__(
-        self, scheduler: Scheduler, surface: Surface[float], tape: Tape, *, step_by_step: bool = False
+        self,
+        scheduler: Steppable,
+        book: RequestBook,
+        surface: Surface,
+        tape: Tape,
+        *,
+        depth: int,
+        step_by_step: bool = False,
     ) -> None:
         self.scheduler = scheduler
+        self.book = book
         self.surface = surface
         self.tape = tape
-        self.depth = 2 if scheduler.config.async_scheduling else 1
+        self.depth = depth
         self.flight: deque[tuple[float, Batch | None]] = deque()
         self.now: float = 0
         self.place_taken = False
@@ -108,17 +161,8 @@ class Engine:
             if self.flight:
                 return self.flight[0][0]
             return inf if self.stalled or self.scheduler.idle else self.now
-        decoding = self.scheduler.decoding
-        time = self.flight[-1][0] if self.flight else self.now
-        sums = decoding.sums.copy()
-        while limit:
-            first, slope, steps = self.surface.segment(decoding.count, sums, decoding.growth)
-            steps = min(steps, limit)
-            time += steps * first + slope * (steps * (steps - 1) // 2)
-            limit -= steps
-            for j, per_step in enumerate(decoding.growth):
-                sums[j] += steps * per_step
-        return time
+        start = self.flight[-1][0] if self.flight else self.now
+        return start + self.scheduler.ahead(limit, self.surface)
 
     def _deliver(self, batch: Batch, end: float) -> None:
         self.scheduler.deliver(batch, end)
@@ -139,11 +183,11 @@ class Engine:
             end, previous = flight[0]
             if previous is not None and previous.finishing:
                 limit = 1  # it frees blocks and a seat before the call after the next
-        decoding, segment, decode_steps = scheduler.decoding, self.surface.segment, self.tape.decode_steps
+        surface, decode_steps = self.surface, self.tape.decode_steps
         done, ahead = 0, depth - 1
         finishing: list[int] = []
         while done < limit and (end < to or ahead):
-            first, slope, steps = segment(decoding.count, decoding.sums, decoding.growth)
+            first, slope, steps = scheduler.segment(surface)
             if steps > limit - done:
                 steps = limit - done
             if end >= to:
@@ -187,11 +231,8 @@ class Engine:
                 previous = previous or Batch(0, [])
                 previous.late = batch.left_out
                 flight[-1] = (end, previous)
-        if batch.chunks:
-            duration = self.surface.mixed(batch.decodes, batch.sums, batch.chunks)
-        else:
-            duration = self.surface.segment(batch.decodes, batch.sums, scheduler.decoding.growth)[0]
-        scheduled = scheduler.book.scheduled
+        duration = scheduler.price(batch, self.surface)
+        scheduled = self.book.scheduled
         for request, *_ in batch.admitted:
             if scheduled[request] is None:
                 scheduled[request] = start

@@ -16,6 +16,7 @@ from sim.serving.decode_set import DecodeSet
 from sim.serving.kv_cache import MISS, Hit, KvCache
 from sim.serving.one_by_one import schedule_one_by_one
 from sim.serving.waiting import FcfsQueue, PriorityQueue, WaitingQueue
+from sim.timing.surface_protocol import Surface
 
 
 class Scheduler:
@@ -76,6 +77,24 @@ class Scheduler:
             return self._leave()
         return []
 
+    def segment(self, surface: Surface) -> tuple[float, float, int]:
+        """(first, slope, length) of the present decodes' next steps."""
+        decoding = self.decoding
+        return surface.segment(decoding.count, decoding.sums, decoding.growth)
+
+    def ahead(self, ticks: int, surface: Surface) -> float:
+        """Duration of the next `ticks` decode-only steps, within the horizon; changes nothing."""
+        decoding = self.decoding
+        sums, time = decoding.sums.copy(), 0.0
+        while ticks:
+            first, slope, steps = surface.segment(decoding.count, sums, decoding.growth)
+            steps = min(steps, ticks)
+            time += steps * first + slope * (steps * (steps - 1) // 2)
+            ticks -= steps
+            for j, per_step in enumerate(decoding.growth):
+                sums[j] += steps * per_step
+        return time
+
     # -- one call -----------------------------------------------------------------------------------------
 
     def schedule(self) -> Batch:
@@ -98,6 +117,12 @@ class Scheduler:
         batch.finishing = self._leave()
         self._complete(batch)
         return batch
+
+    def price(self, batch: Batch, surface: Surface) -> float:
+        """Duration of a scheduled step."""
+        if batch.chunks:
+            return surface.mixed(batch.decodes, batch.sums, batch.chunks)
+        return surface.segment(batch.decodes, batch.sums, self.decoding.growth)[0]
 
     def _all_advance(self) -> bool:
         """Whether every running sequence computes in this call and none can be preempted: only the last of
@@ -169,7 +194,7 @@ class Scheduler:
             ):
                 self.blocked = not config.long_prefill_adaptive or config.scheduler_reserve_full_isl
                 return
-            waiting.pop()
+            waiting.take()
             budget -= new
             self._start(request, new, hit, batch)
 
@@ -327,6 +352,12 @@ class Scheduler:
             table = book.table[request]
             if table is not None and self.config.enable_prefix_caching:
                 self.cache.register(table, book.computed[request] // self.config.block_size)
+
+    def load(self) -> tuple[int, int, int, int, int]:
+        """(decodes, Σ context of their next step, running, waiting, blocks held)."""
+        decoding, cache = self.decoding, self.cache
+        held = cache.size - cache.free
+        return decoding.count, decoding.sums[0], len(self.running), len(self.waiting), held
 
     @property
     def idle(self) -> bool:

@@ -16,7 +16,7 @@ class WaitingQueue(Protocol):
         """The request that is admitted next."""
         ...
 
-    def pop(self) -> int:
+    def take(self) -> int:
         """Take the head."""
         ...
 
@@ -33,56 +33,47 @@ class WaitingQueue(Protocol):
         ...
 
 
-class FcfsQueue:
+class FcfsQueue(deque[int]):
     """Arrival order; a preempted request goes to the front."""
 
-    __slots__ = ("queue",)
-
-    def __init__(self) -> None:
-        self.queue: deque[int] = deque()
-
-    def __len__(self) -> int:
-        return len(self.queue)
+    __slots__ = ()
 
     def head(self) -> int:
-        return self.queue[0]
+        """The oldest request."""
+        return self[0]
 
-    def pop(self) -> int:
-        return self.queue.popleft()
+    def take(self) -> int:
+        """Take the head."""
+        return self.popleft()
 
-    def add(self, request: int) -> None:
-        self.queue.append(request)
-
-    def put_back(self, request: int) -> None:
-        self.queue.appendleft(request)
-
-    def remove(self, request: int) -> None:
-        self.queue.remove(request)
+    add = deque.append
+    put_back = deque.appendleft
 
 
-class PriorityQueue:
+class PriorityQueue(list[tuple[int, float, int]]):
     """Smallest (priority, arrival, request) first."""
 
-    __slots__ = ("book", "heap")
+    __slots__ = ("book",)
 
     def __init__(self, book: RequestBook) -> None:
+        super().__init__()
         self.book = book
-        self.heap: list[tuple[int, float, int]] = []
-
-    def __len__(self) -> int:
-        return len(self.heap)
 
     def head(self) -> int:
-        return self.heap[0][2]
+        """The most urgent request."""
+        return self[0][2]
 
-    def pop(self) -> int:
-        return heappop(self.heap)[2]
+    def take(self) -> int:
+        """Take the head."""
+        return heappop(self)[2]
 
     def add(self, request: int) -> None:
-        heappush(self.heap, (self.book.priority[request], self.book.arrival[request], request))
+        """A new arrival."""
+        heappush(self, (self.book.priority[request], self.book.arrival[request], request))
 
     put_back = add
 
     def remove(self, request: int) -> None:
-        self.heap = [entry for entry in self.heap if entry[2] != request]
-        heapify(self.heap)
+        """A request that finished while it waited."""
+        self[:] = [entry for entry in self if entry[2] != request]
+        heapify(self)

@@ -6,16 +6,19 @@ sums[1 + j] = Σ min(context, windows[j]); `growth` is what one further step add
 """
 
 from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeAlias
 
-Time = TypeVar("Time", int, float)
+Time: TypeAlias = float
 
 
-class Surface(Protocol[Time]):
+class Surface(Protocol):
     """Prices of engine steps. With attention data parallelism a step is
     max over ranks of `rank_*` plus `shared(tokens of all ranks)`; alone it is `segment` or `mixed`."""
 
-    windows: tuple[int, ...]
+    @property
+    def windows(self) -> tuple[int, ...]:
+        """Window lengths whose Σ min(context, w) the engine must carry, in the order of `sums`."""
+        ...
 
     def segment(self, decodes: int, sums: Sequence[int], growth: Sequence[int]) -> tuple[Time, Time, int]:
         """(first, slope, length): decode-only step i (0 ≤ i < length) takes first + slope·i; length ≥ 1."""

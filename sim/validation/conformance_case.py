@@ -67,7 +67,8 @@ def _rows(table: dict[str, list[object]]) -> list[Row]:
 class Recorder:
     """An engine's tape that writes the trace format's step rows."""
 
-    def __init__(self, most: int | None) -> None:
+    def __init__(self, scheduler: Scheduler, most: int | None) -> None:
+        self.scheduler = scheduler
         self.rows: list[Row] = []
         self.most = most
 
@@ -80,7 +81,7 @@ class Recorder:
         self, engine: Engine, call: float, start: float, first: float, slope: float, steps: int
     ) -> None:
         """One row a step."""
-        scheduler = engine.scheduler
+        scheduler = self.scheduler
         decoding, book = scheduler.decoding, scheduler.book
         running: list[object] = [r for r in scheduler.running if book.state[r] == DECODE]
         for j in range(steps):
@@ -94,7 +95,7 @@ class Recorder:
 
     def step(self, engine: Engine, call: float, start: float, duration: float, batch: Batch) -> None:
         """One row."""
-        scheduler = engine.scheduler
+        scheduler = self.scheduler
         running: list[object] = []
         if batch.order is not None:
             running = [r if n == 1 else [r, n] for r, n in batch.order]
@@ -122,7 +123,7 @@ class Recorder:
     ) -> None:  # fmt: skip
         if self.full:
             return
-        scheduler = engine.scheduler
+        scheduler = self.scheduler
         row: Row = {
             "t_ns": start, "dur_ns": duration, "running": running, "admitted": admitted,
             "preempted": preempted, "free_blocks": free, "n_running": len(scheduler.running),
@@ -140,8 +141,9 @@ def replay(case: Case, *, step_by_step: bool) -> tuple[list[Row], list[Row], str
     scheduler = Scheduler(_scheduler_config(config), book)
     times = cast("dict[str, int]", config["step_time"])
     surface = LinearSurface(times["a_ns"], times["b_ns_per_scheduled_token"], times["c_ns_per_context_token"])
-    recorder = Recorder(cast("int | None", config["max_steps"]))
-    engine = Engine(scheduler, surface, recorder, step_by_step=step_by_step)
+    recorder = Recorder(scheduler, cast("int | None", config["max_steps"]))
+    depth = 2 if scheduler.config.async_scheduling else 1
+    engine = Engine(scheduler, book, surface, recorder, depth=depth, step_by_step=step_by_step)
     arrived = 0
     for request, arrival in enumerate(book.arrival):
         engine.advance(arrival)

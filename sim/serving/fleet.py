@@ -1,0 +1,229 @@
+"""Serving a workload on replicas: requests in, a `RunResult` out.
+
+Under a router that looks at no state and open-loop load the replicas never meet, and each runs on its own from
+its first request to its last. Otherwise one SimPy clock couples them: replicas are advanced, lazily, to each
+routing decision, and under closed-loop load to each finish.
+"""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from math import inf
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.serving.batch import SchedulerConfig
+from sim.serving.book import DONE, REFUSED, RequestBook
+from sim.serving.engine import Engine
+from sim.serving.invariants import check_run, checks_wanted
+from sim.serving.kv_cache import Path, Table
+from sim.serving.lockstep import LockstepRanks
+from sim.serving.records import FINISHED, REJECTED, UNFINISHED, RequestTable, RunResult
+from sim.serving.routers import Router, RouterName, make_router
+from sim.serving.scheduler import Scheduler
+from sim.serving.tape import RunTape, segments, series
+from sim.timing.surface_protocol import Surface
+from sim.workload.requests import Requests
+
+if TYPE_CHECKING:
+    import simpy
+
+
+@dataclass(frozen=True, slots=True)
+class FleetConfig:
+    """Replicas of one kind: `ranks` attention-dp ranks each step in lockstep, `chips` chips a replica."""
+
+    scheduler: SchedulerConfig
+    replicas: int = 1
+    ranks: int = 1
+    router: RouterName = "round_robin"
+    chips: int = 1
+
+
+def serve(
+    requests: Requests, surface: Surface, config: FleetConfig, *, step_by_step: bool = False
+) -> RunResult:
+    """Serve every request; deterministic.
+
+    Args:
+        surface: prices of one replica's steps, in seconds.
+        step_by_step: take every schedule call on its own (for tests; same records to rounding).
+    """
+    fleet = _Fleet(requests, surface, config, step_by_step)
+    fleet.run()
+    return fleet.result()
+
+
+class _Fleet:
+    def __init__(
+        self, requests: Requests, surface: Surface, config: FleetConfig, step_by_step: bool
+    ) -> None:
+        self.requests = requests
+        self.config = config
+        self.book = _book(requests, config.scheduler)
+        self.tapes = [RunTape() for _ in range(config.replicas)]
+        self.engines = [self._engine(surface, tape, step_by_step) for tape in self.tapes]
+        self.router: Router = make_router(config.router, self.engines, self._first_segment)
+        self.replica: list[int] = [0] * len(requests)
+
+    def _engine(self, surface: Surface, tape: RunTape, step_by_step: bool) -> Engine:
+        config = self.config.scheduler
+        ranks = [Scheduler(config, self.book, surface.windows) for _ in range(self.config.ranks)]
+        unit = ranks[0] if len(ranks) == 1 else LockstepRanks(ranks)
+        depth = 2 if config.async_scheduling else 1
+        return Engine(unit, self.book, surface, tape, depth=depth, step_by_step=step_by_step)
+
+    def _first_segment(self, request: int) -> int | None:
+        pieces = self.requests.pieces
+        return pieces[request][0][0] if pieces is not None and pieces[request] else None
+
+    def run(self) -> None:
+        if self.requests.concurrency is not None:
+            self._run_closed(self.requests.concurrency)
+        elif not self.router.looks:
+            self._run_apart()
+        else:
+            self._run_together()
+        for engine in self.engines:
+            engine.advance(inf)
+
+    def _run_apart(self) -> None:
+        """Each replica on its own, from its first request to its last."""
+        arrival, state, count = self.book.arrival, self.book.state, self.config.replicas
+        for index, engine in enumerate(self.engines):
+            advance, submit = engine.advance, engine.submit
+            for request in range(index, len(arrival), count):
+                self.replica[request] = index
+                if state[request] != REFUSED:
+                    time = arrival[request]
+                    advance(time)
+                    submit(request, time)
+            advance(inf)
+
+    def _run_together(self) -> None:
+        """Open-loop arrivals on one clock; all replicas are brought to each routing decision."""
+        import simpy
+
+        env = simpy.Environment()
+        env.process(self._arrivals(env))
+        env.run()
+
+    def _arrivals(self, env: "simpy.Environment") -> Generator["simpy.Event", object, None]:
+        for request, time in enumerate(self.book.arrival):
+            if time > env.now:
+                yield env.timeout(time - env.now)
+            self._route(request, time)
+
+    def _route(self, request: int, time: float) -> None:
+        if self.book.state[request] == REFUSED:
+            return
+        if self.router.looks:
+            for engine in self.engines:
+                engine.advance(time)
+        replica = self.router.choose(request)
+        self.replica[request] = replica
+        self.engines[replica].advance(time)
+        self.engines[replica].submit(request, time)
+
+    def _run_closed(self, concurrency: int) -> None:
+        """A finished request makes room for the next, at the time it finishes."""
+        import simpy
+
+        env = simpy.Environment()
+        backlog = iter(range(len(self.requests)))
+        finished: list[float] = []
+        for engine in self.engines:
+            engine.on_finish = lambda _request, time: finished.append(time)
+
+        def enter(time: float) -> None:
+            for request in backlog:
+                self.book.arrival[request] = time
+                if self.book.state[request] != REFUSED:
+                    self._route(request, time)
+                    return
+
+        def changes() -> Generator["simpy.Event", object, None]:
+            for _ in range(concurrency):
+                enter(0.0)
+            while (time := min(engine.next_change() for engine in self.engines)) < inf:
+                if time > env.now:
+                    yield env.timeout(time - env.now)
+                for engine in self.engines:
+                    engine.advance(time)
+                for _ in range(len(finished)):
+                    enter(finished.pop(0))
+
+        env.process(changes())
+        env.run()
+
+    def result(self) -> RunResult:
+        """The records of the run."""
+        rows = [tape.rows() for tape in self.tapes]
+        table = self._table()
+        ends = [r[-1, 0] + r[-1, 3] * r[-1, 1] + r[-1, 2] * r[-1, 3] * (r[-1, 3] - 1) / 2 for r in rows if len(r)]
+        duration = float(max(ends, default=0.0))
+        blocks = self.config.scheduler.num_blocks
+        done = all(engine.scheduler.idle for engine in self.engines)
+        result = RunResult(
+            requests=table,
+            series=series(rows, duration, blocks * self.config.ranks),
+            segments=segments(rows),
+            duration=duration,
+            steps=sum(engine.steps for engine in self.engines),
+            replicas=self.config.replicas,
+            chips=self.config.chips * self.config.replicas,
+            kv_blocks=blocks,
+            block_size=self.config.scheduler.block_size,
+            end_reason="all_done" if done else "stuck",
+            clients=self.requests.clients,
+        )
+        if checks_wanted():
+            check_run(result, self.engines)
+        return result
+
+    def _table(self) -> RequestTable:
+        book, requests = self.book, self.requests
+        states = np.array(book.state, np.int8)
+        status = np.full(len(requests), UNFINISHED, np.int8)
+        status[states == DONE] = FINISHED
+        status[states == REFUSED] = REJECTED
+        outputs = np.where(states == DONE, book.cap, np.array(book.known) - np.array(book.prompt))
+        client = requests.client if len(requests.client) else np.zeros(len(requests), np.int64)
+        return RequestTable(
+            arrival=np.array(book.arrival, np.float64),
+            scheduled=_times(book.scheduled),
+            first_token=_times(book.first_token),
+            finish=_times(book.finish),
+            prompt_tokens=requests.prompt_tokens,
+            output_tokens=outputs.astype(np.int64),
+            cached_tokens=np.array(book.cached_first, np.int64),
+            preemptions=np.array(book.preemptions, np.int64),
+            replica=np.array(self.replica, np.int64),
+            status=status,
+            client=client,
+        )
+
+
+def _times(values: list[float | None]) -> NDArray[np.float64]:
+    return np.array(values, np.float64)  # None becomes NaN
+
+
+def _book(requests: Requests, config: SchedulerConfig) -> RequestBook:
+    """The requests as the engines see them: outputs cut at the model's length, content where it can be shared."""
+    prompt = requests.prompt_tokens
+    cap = np.minimum(requests.output_tokens, config.max_model_len - prompt)
+    tables: list[Table | None] | None = None
+    open_output: list[bool] | None = None
+    if requests.pieces is not None and config.enable_prefix_caching:
+        outputs = requests.output_segment.tolist()
+        asked_for = {segment for pieces in requests.pieces for segment, _ in pieces}
+        open_output = [segment in asked_for for segment in outputs]
+        tables = [Table(Path(p, s)) for p, s in zip(requests.pieces, outputs, strict=True)]
+    priority = requests.priority.tolist() if len(requests.priority) else None
+    book = RequestBook(
+        requests.arrival.tolist(), prompt.tolist(), cap.tolist(), priority, tables, open_output
+    )
+    for request in np.flatnonzero(cap < 1).tolist():
+        book.state[request] = REFUSED
+    return book

@@ -1,0 +1,122 @@
+"""Attention data parallelism of a mixture of experts: ranks with their own scheduler and KV cache, one step for all.
+
+    step time = max over ranks of the rank's own part + the part all ranks share (experts and their exchange
+    on the tokens of all ranks)
+
+Every rank takes part in every step, with a dummy batch if it has nothing to do. A new request goes to the rank
+with the smallest 4·waiting + running, as vLLM's data-parallel balancer does (`v1/engine/core_client.py`).
+"""
+
+from math import ceil
+
+from sim.serving.batch import Batch
+from sim.serving.scheduler import Scheduler
+from sim.timing.surface_protocol import Surface
+
+
+class LockstepRanks:
+    """The ranks of one replica as one thing that an engine drives."""
+
+    __slots__ = ("rank_of", "ranks")
+
+    def __init__(self, ranks: list[Scheduler]) -> None:
+        self.ranks = ranks
+        self.rank_of: dict[int, Scheduler] = {}
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is waiting or running on any rank."""
+        return all(rank.idle for rank in self.ranks)
+
+    def submit(self, request: int) -> None:
+        """The request enters the least loaded rank's queue; the first of equals."""
+        rank = min(self.ranks, key=lambda r: 4 * len(r.waiting) + len(r.running))
+        self.rank_of[request] = rank
+        rank.submit(request)
+
+    def horizon(self) -> int:
+        """The shortest horizon of the ranks that have work."""
+        return min(rank.horizon() for rank in self.ranks if not rank.idle)
+
+    def segment(self, surface: Surface) -> tuple[float, float, int]:
+        """The slowest rank's straight segment up to where another rank becomes the slowest."""
+        decoding = [rank.decoding for rank in self.ranks]
+        return _slowest([(d.count, d.sums, d.growth) for d in decoding], surface)
+
+    def ahead(self, ticks: int, surface: Surface) -> float:
+        """Duration of the next `ticks` decode-only steps, within the horizon; changes nothing."""
+        states = [(d.count, d.sums.copy(), d.growth) for d in (rank.decoding for rank in self.ranks)]
+        time = 0.0
+        while ticks:
+            first, slope, steps = _slowest(states, surface)
+            steps = min(steps, ticks)
+            time += steps * first + slope * (steps * (steps - 1) // 2)
+            ticks -= steps
+            for _, sums, growth in states:
+                for j, per_step in enumerate(growth):
+                    sums[j] += steps * per_step
+        return time
+
+    def leap(self, ticks: int) -> list[int]:
+        """`ticks` calls on every rank that has work."""
+        return [request for rank in self.ranks if not rank.idle for request in rank.leap(ticks)]
+
+    def schedule(self) -> Batch:
+        """One call on every rank that has work, as one batch."""
+        batch = Batch(0, [0] * len(self.ranks[0].decoding.sums), ranks=[])
+        for rank in self.ranks:
+            part = rank.schedule() if not rank.idle else Batch(0, rank.decoding.sums.copy())
+            batch.ranks.append(part)
+            batch.decodes += part.decodes
+            batch.sums = [a + b for a, b in zip(batch.sums, part.sums, strict=True)]
+            batch.chunks += part.chunks
+            batch.admitted += part.admitted
+            batch.preempted += part.preempted
+            batch.firsts += part.firsts
+            batch.finishing += part.finishing
+            batch.left_out += part.left_out
+        return batch
+
+    def price(self, batch: Batch, surface: Surface) -> float:
+        """The slowest rank's part and the shared part."""
+        tokens = batch.decodes + sum(new for new, _ in batch.chunks)
+        slowest = 0.0
+        for part, rank in zip(batch.ranks, self.ranks, strict=True):
+            if part.chunks:
+                own = surface.rank_mixed(part.decodes, part.sums, part.chunks)
+            elif part.decodes:
+                own = surface.rank_segment(part.decodes, part.sums, rank.decoding.growth)[0]
+            else:
+                continue
+            slowest = max(slowest, own)
+        return slowest + surface.shared(tokens)
+
+    def deliver(self, batch: Batch, time: float) -> None:
+        """Each rank gets what is its own."""
+        parts = {id(rank): Batch(0, []) for rank in self.ranks}
+        for name in ("firsts", "late", "finishing"):
+            for request in getattr(batch, name):
+                getattr(parts[id(self.rank_of[request])], name).append(request)
+        for rank in self.ranks:
+            rank.deliver(parts[id(rank)], time)
+        for request in batch.finishing:
+            del self.rank_of[request]
+
+    def load(self) -> tuple[int, int, int, int, int]:
+        """(decodes, Σ context of their next step, running, waiting, blocks held), over the ranks."""
+        loads = [rank.load() for rank in self.ranks]
+        decodes, context, running, waiting, held = (sum(column) for column in zip(*loads, strict=True))
+        return decodes, context, running, waiting, held
+
+
+def _slowest(
+    states: list[tuple[int, list[int], list[int]]], surface: Surface
+) -> tuple[float, float, int]:
+    """max over ranks of straight lines, as the line of the present maximum and how long it stays it."""
+    lines = [surface.rank_segment(n, sums, growth) for n, sums, growth in states if n]
+    first, slope, steps = max(lines)
+    for other_first, other_slope, length in lines:
+        steps = min(steps, length)
+        if other_slope > slope:
+            steps = min(steps, max(1, ceil((first - other_first) / (other_slope - slope))))
+    return first + surface.shared(sum(n for n, _, _ in states)), slope, steps
