@@ -1,0 +1,40 @@
+"""One engine step as operators with shapes: what is computed, how many FLOPs and bytes, on each chip."""
+
+from sim.operators.batch import BatchShape
+from sim.operators.chunks import ChunkWork, chunk_work
+from sim.operators.loads import ExpertLoads, Routing, expert_loads, sample_loads
+from sim.operators.lowering import Lowering, lower
+from sim.operators.operators import (
+    Collective,
+    DecodeAttention,
+    Elementwise,
+    ExpertExchange,
+    Experts,
+    Gemm,
+    Hop,
+    Operator,
+    PrefillAttention,
+    StateUpdate,
+)
+
+__all__ = [
+    "BatchShape",
+    "ChunkWork",
+    "Collective",
+    "DecodeAttention",
+    "Elementwise",
+    "ExpertExchange",
+    "ExpertLoads",
+    "Experts",
+    "Gemm",
+    "Hop",
+    "Lowering",
+    "Operator",
+    "PrefillAttention",
+    "Routing",
+    "StateUpdate",
+    "chunk_work",
+    "expert_loads",
+    "lower",
+    "sample_loads",
+]

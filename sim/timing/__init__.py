@@ -1,0 +1,24 @@
+"""How long an operator and a step take: roofline and analytic timers, and the surface engines ask."""
+
+from sim.deployment.deployment import Deployment
+from sim.timing.step_timer import Fidelity, PartsTimer
+from sim.timing.surface import StepSurface
+from sim.timing.timer import CALM, Conditions, OperatorTime, StepBreakdown, StepTimer
+
+
+def make_timer(deployment: Deployment, fidelity: Fidelity = "analytic") -> PartsTimer:
+    """The timer of a deployment's steps: "roofline" (speed of light) or "analytic" (mechanistic)."""
+    return PartsTimer(deployment, fidelity)
+
+
+__all__ = [
+    "CALM",
+    "Conditions",
+    "Fidelity",
+    "OperatorTime",
+    "PartsTimer",
+    "StepBreakdown",
+    "StepSurface",
+    "StepTimer",
+    "make_timer",
+]

@@ -70,9 +70,7 @@ class StepTimer(Protocol):
         """The windows whose Σ min(context, w) the batch must carry, in order."""
         ...
 
-    def durations(
-        self, batch: BatchShape, k: int = 1, conditions: Conditions = CALM
-    ) -> NDArray[np.float64]:
+    def durations(self, batch: BatchShape, k: int = 1, conditions: Conditions = CALM) -> NDArray[np.float64]:
         """Seconds of this step and the k-1 decode steps after it (chunks only in the first)."""
         ...
 

@@ -1,0 +1,102 @@
+"""Expert dispatch and combine: an all-to-all whose messages follow the routing.
+
+A chip sends each of its T tokens to the chips that hold its experts.
+  low latency   V = T · copies · bytes, one message per (token, expert);
+                b0 + b1·log2(R) + ‖V_in/(ηL), V_out/(ηL)‖₂
+  normal        V = T · distinct destinations · bytes, tokens copied once per chip (once per server over the
+                network, forwarded inside it); FIXED·launch + ‖V_in/(ηL), V_out/(ηL)‖₂
+  exchange of whole messages   all-gather of the tokens (or reduce-scatter of the results)
+The fastest counts. V_in stays in the innermost domain of g of the R chips, a share (g−1)/R; V_out leaves it,
+a share 1 − g/R.
+
+Form after the measured DeepEP kernels (opmodel study, section 2.5); see docs/operators.md.
+"""
+
+from math import log2
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.hardware.cluster import Cluster
+from sim.network.collectives import LinkTime, all_gather
+from sim.network.group import Level, levels
+
+Array = NDArray[np.float64]
+
+NORMAL_LAUNCH = 4.0
+"""Fixed time of a de-duplicating exchange in library launches (28 to 40 µs against 7.5 µs)."""
+RANK_STEP = 0.6
+"""What doubling the ranks adds to a low-latency exchange, as a share of its fixed time (3 µs of 5 µs)."""
+
+
+def expert_exchange(
+    cluster: Cluster,
+    ranks: int,
+    tokens: Array,
+    copies: float,
+    distinct: float,
+    nodes: float,
+    token_bytes: float,
+    link_taken: float = 0.0,
+) -> LinkTime:
+    """Time in which every chip has sent its `tokens`.
+
+    Args:
+        copies: messages per token without de-duplication; distinct: destinations counted once per chip;
+            nodes: once per innermost domain. token_bytes: bytes of one message.
+    """
+    spanned = levels(cluster, ranks, link_taken)
+    if not spanned:
+        zero = np.zeros_like(tokens)
+        return LinkTime(zero, zero, zero, zero, ("none",))
+    candidates = [
+        _normal(spanned, ranks, tokens, distinct, nodes, token_bytes),
+        all_gather(cluster, ranks, tokens * ranks * token_bytes, link_taken),
+    ]
+    if spanned[0].tier.low_latency > 0:
+        candidates.append(_low_latency(spanned, ranks, tokens, copies, token_bytes))
+    best = np.argmin([c.total for c in candidates], axis=0)
+    return LinkTime(
+        np.choose(best, [c.launch for c in candidates]),
+        np.choose(best, [c.latency for c in candidates]),
+        np.choose(best, [c.transfer for c in candidates]),
+        np.choose(best, [c.wire_bytes for c in candidates]),
+        tuple(candidates[int(i)].algorithm[0] for i in best),
+    )
+
+
+def _low_latency(
+    spanned: tuple[Level, ...], ranks: int, tokens: Array, copies: float, token_bytes: float
+) -> LinkTime:
+    volume = tokens * copies * token_bytes
+    near = spanned[0].units
+    inside, outside = volume * (near - 1) / ranks, volume * (ranks - near) / ranks
+    launch = sum(level.tier.low_latency or level.tier.launch for level in spanned)
+    latency = RANK_STEP * spanned[0].tier.low_latency * log2(ranks)
+    return _exchange("low-latency", spanned, launch, latency, inside, outside)
+
+
+def _normal(
+    spanned: tuple[Level, ...], ranks: int, tokens: Array, distinct: float, nodes: float, token_bytes: float
+) -> LinkTime:
+    near = spanned[0].units
+    domains = ranks / near
+    inside = tokens * token_bytes * distinct * (near - 1) / near
+    outside = tokens * token_bytes * nodes * (domains - 1) / domains
+    launch = NORMAL_LAUNCH * spanned[0].tier.launch
+    latency = sum(level.tier.latency for level in spanned)
+    return _exchange("normal", spanned, launch, latency, inside, outside)
+
+
+def _exchange(
+    name: str, spanned: tuple[Level, ...], launch: float, latency: float, inside: Array, outside: Array
+) -> LinkTime:
+    near = spanned[0]
+    far = spanned[-1]
+    crossings = 2 if near.tier.through_host else 1
+    transfer = crossings * inside / (near.tier.efficiency * near.bandwidth)
+    if len(spanned) > 1:
+        transfer = np.hypot(transfer, outside / (far.tier.efficiency * far.bandwidth))
+    return LinkTime(
+        np.full_like(inside, launch), np.full_like(inside, latency), transfer, inside + outside, (name,)
+    )

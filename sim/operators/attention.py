@@ -1,0 +1,303 @@
+"""Attention blocks as operators: what depends on the step's tokens, on its decodes, on its chunks.
+
+GQA   heads per chip = heads / tp, KV heads = max(1, kv_heads / tp).
+MLA   the latent is whole on every chip. A decode scores it absorbed: query · W_k (per head), attention over
+      kv_lora_rank + qk_rope, then · W_v; a prefill chunk expands the latents of all the tokens it sees with
+      kv_b and runs ordinary attention. With an indexer every query runs absorbed over its top k.
+      `expand` caches full heads instead: kv_b on new tokens only, ordinary attention for both.
+Work on chunks is counted in whole tiles of 128 tokens where a kernel pads to them.
+RoPE, the QKV split and the cache append are in the attention kernels' own time (docs/operators.md).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sim.deployment.deployment import Deployment
+from sim.models.architecture import Gqa, Indexer, Mla, Recurrent
+from sim.models.kv_groups import state_bytes, tokens_read
+from sim.models.matrices import attention_matrices
+from sim.operators.chunks import TILE, ChunkWork
+from sim.operators.operators import (
+    ACTIVATION_BYTES,
+    Array,
+    Collective,
+    DecodeAttention,
+    Elementwise,
+    Gemm,
+    Operator,
+    PrefillAttention,
+    StateUpdate,
+)
+from sim.operators.products import fused, fused_product, product
+
+GROUP = "attention"
+SCAN_CHUNK = 64
+"""Tokens that the chunkwise form of a linear recurrence takes at once (Gated DeltaNet, Mamba-2 kernels)."""
+
+_STATE_FLOPS = {"gated_delta_net": 7, "kda": 7, "mamba2": 5, "lightning": 5}
+"""Operations per state element and token in the recurrent form (sim.models.accounting has the derivation)."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionBlock:
+    """`count` layers with the same attention under one deployment."""
+
+    attention: Gqa | Mla | Recurrent
+    count: int
+    deployment: Deployment
+
+    @property
+    def window(self) -> int | None:
+        """The most tokens a query of the main attention reads, None for all."""
+        return None if isinstance(self.attention, Recurrent) else tokens_read(self.attention)
+
+    def tokens(self, rows: Array) -> list[Operator]:
+        """Projections, norms inside attention and the all-reduce, on every token of the step."""
+        a, tp = self.attention, self.deployment.parallel.tp
+        precision, hidden = self.deployment.precision, self.deployment.model.hidden
+        matrices = attention_matrices(a, hidden)
+        before = [m for m in matrices if m.split != "row" and (m.name != "kv_b" or self._expands)]
+        after = [m for m in matrices if m.split == "row"]
+        kv_heads = a.kv_heads if isinstance(a, Gqa) else 1
+        operators: list[Operator] = []
+        for together in fused(before):
+            operators += fused_product(
+                together, GROUP, self.count, rows, tp, kv_heads, precision.weights, precision
+            )
+        operators += self._inner_norms(rows)
+        if isinstance(a, Mla) and a.indexer is not None and not self._expands:
+            operators += self._absorb(a, rows)
+        operators += fused_product(after, GROUP, self.count, rows, tp, kv_heads, precision.weights, precision)
+        if tp > 1:
+            message = hidden * ACTIVATION_BYTES * rows
+            operators.append(
+                Collective("attention_all_reduce", "communication", self.count, "all_reduce", tp, message)
+            )
+        return operators
+
+    def decodes(self, sequences: Array, read: Array) -> list[Operator]:
+        """The attention kernels of the decodes, which read `read` tokens in all."""
+        a = self.attention
+        if isinstance(a, Recurrent):
+            return [self._state_update(a, sequences, sequences, chunked=False)]
+        if isinstance(a, Gqa):
+            return [self._gqa_decode(a, sequences, read)]
+        if self._expands:
+            return [self._expanded_decode(a, sequences, read)]
+        if a.indexer is not None:
+            return [self._latent_decode(a, sequences, read)]
+        return [*self._absorb(a, sequences), self._latent_decode(a, sequences, read)]
+
+    def index_decodes(self, sequences: Array, context: Array) -> list[Operator]:
+        """Scores of every cached key and the selection of the top k, where there is an indexer."""
+        a = self.attention
+        if not isinstance(a, Mla) or a.indexer is None or self._expands:
+            return []
+        score = self._index_scores(a.indexer, sequences, context)
+        return [score, _streamed("index_top_k", self.count, context, 4, 4)]
+
+    def chunks(self, work: ChunkWork, whole: ChunkWork) -> list[Operator]:
+        """Kernels of the prefill chunks: `work` under this attention's window, `whole` without one."""
+        a = self.attention
+        if isinstance(a, Recurrent):
+            one = np.array([float(whole.chunks)])
+            return [self._state_update(a, one, np.array([float(TILE * whole.query_tiles)]), chunked=True)]
+        if isinstance(a, Gqa):
+            kv = self._rank_kv_heads(a)
+            return [self._prefill(work, self._rank(a.heads), kv, a.head_dim, a.v_head_dim)]
+        if a.indexer is not None and not self._expands:
+            return [*self._index_prefill(a, whole), self._latent_prefill(a, work)]
+        heads, qk = self._rank(a.heads), a.qk_nope + a.qk_rope
+        attention = self._prefill(work, heads, heads, qk, a.v_head)
+        return [attention] if self._expands else [*self._expansion(a, work), attention]
+
+    @property
+    def _expands(self) -> bool:
+        return isinstance(self.attention, Mla) and self.deployment.engine.expand_mla
+
+    def _rank(self, heads: int) -> int:
+        return -(-heads // self.deployment.parallel.tp)
+
+    def _rank_kv_heads(self, a: Gqa) -> int:
+        return max(1, a.kv_heads // self.deployment.parallel.tp)
+
+    def _inner_norms(self, rows: Array) -> list[Operator]:
+        """Norms of queries, keys or latents, and the output gate: read and written once each."""
+        a, operators = self.attention, list[Operator]()
+        width = 0
+        if isinstance(a, Mla):
+            width = (a.q_lora_rank or 0) + a.kv_lora_rank
+        elif isinstance(a, Gqa) and a.qk_norm != "none":
+            width = (self._rank(a.heads) + self._rank_kv_heads(a)) * a.head_dim
+        elif isinstance(a, Recurrent):
+            width = self._rank(a.heads) * a.value_dim
+        if width:
+            operators.append(_streamed("inner_norm", self.count, rows, 2 * width, width))
+        if isinstance(a, Gqa | Mla) and a.output_gate:
+            gated = self._rank(a.heads) * (a.v_head_dim if isinstance(a, Gqa) else a.v_head)
+            operators.append(_streamed("output_gate", self.count, rows, 3 * gated, gated))
+        return operators
+
+    def _cache(self) -> str:
+        return self.deployment.precision.kv_cache
+
+    def _arithmetic(self) -> str:
+        """Attention multiplies in bf16 unless queries and cache are both 8-bit."""
+        precision = self.deployment.precision
+        eight = precision.activations == precision.kv_cache and precision.kv_cache in ("fp8", "int8")
+        return precision.kv_cache if eight else "bf16"
+
+    def _gqa_decode(self, a: Gqa, sequences: Array, read: Array) -> DecodeAttention:
+        heads, kv = self._rank(a.heads), self._rank_kv_heads(a)
+        values = kv * (a.head_dim + a.v_head_dim)
+        return self._decode("decode", sequences, read, heads, kv, a.head_dim, a.v_head_dim, values)
+
+    def _expanded_decode(self, a: Mla, sequences: Array, read: Array) -> DecodeAttention:
+        heads, qk = self._rank(a.heads), a.qk_nope + a.qk_rope
+        values = 2 * heads * max(qk, a.v_head)
+        return self._decode("decode", sequences, read, heads, heads, qk, a.v_head, values)
+
+    def _latent_decode(self, a: Mla, sequences: Array, read: Array) -> DecodeAttention:
+        latent = a.kv_lora_rank + a.qk_rope
+        heads = self._rank(a.heads)
+        return self._decode("mla_decode", sequences, read, heads, 1, latent, a.kv_lora_rank, latent, True)
+
+    def _decode(
+        self,
+        name: str,
+        sequences: Array,
+        read: Array,
+        heads: int,
+        kv_heads: int,
+        qk: int,
+        v: int,
+        values: int,
+        latent: bool = False,
+    ) -> DecodeAttention:
+        return DecodeAttention(
+            name,
+            GROUP,
+            self.count,
+            sequences,
+            read,
+            heads,
+            kv_heads,
+            qk,
+            v,
+            values,
+            self._cache(),
+            self._arithmetic(),
+            latent,
+        )
+
+    def _absorb(self, a: Mla, rows: Array) -> list[Operator]:
+        """Queries into the latent space and outputs out of it, one small product per head."""
+        precision, heads = self.deployment.precision, self._rank(a.heads)
+        weights = "bf16" if precision.weights in ("fp4", "int4") else precision.weights
+        shapes = (("absorb_q", a.qk_nope, a.kv_lora_rank), ("absorb_v", a.kv_lora_rank, a.v_head))
+        return [
+            Gemm(name, GROUP, self.count, rows, inner, columns, weights, "bf16", "bf16", heads)
+            for name, inner, columns in shapes
+        ]
+
+    def _expansion(self, a: Mla, work: ChunkWork) -> list[Operator]:
+        """Keys and values of every token the chunks see, out of the latents (whole tiles)."""
+        precision = self.deployment.precision
+        columns = self._rank(a.heads) * (a.qk_nope + a.v_head)
+        rows = np.array([float(TILE * work.seen_tiles)])
+        return list(
+            product("kv_b", GROUP, self.count, rows, a.kv_lora_rank, columns, precision.weights, precision)
+        )
+
+    def _prefill(self, work: ChunkWork, heads: int, kv_heads: int, qk: int, v: int) -> PrefillAttention:
+        values = kv_heads * (qk + v)
+        return PrefillAttention(
+            "prefill",
+            GROUP,
+            self.count,
+            work,
+            heads,
+            kv_heads,
+            qk,
+            v,
+            values,
+            self._cache(),
+            self._arithmetic(),
+        )
+
+    def _latent_prefill(self, a: Mla, work: ChunkWork) -> PrefillAttention:
+        latent = a.kv_lora_rank + a.qk_rope
+        return PrefillAttention(
+            "mla_prefill",
+            GROUP,
+            self.count,
+            work,
+            self._rank(a.heads),
+            1,
+            latent,
+            a.kv_lora_rank,
+            latent,
+            self._cache(),
+            self._arithmetic(),
+        )
+
+    def _index_scores(self, i: Indexer, sequences: Array, context: Array) -> DecodeAttention:
+        return DecodeAttention(
+            "index_scores",
+            GROUP,
+            self.count,
+            sequences,
+            context,
+            i.heads,
+            1,
+            i.head_dim,
+            0,
+            i.head_dim,
+            self._cache(),
+            "bf16",
+        )
+
+    def _index_prefill(self, a: Mla, whole: ChunkWork) -> list[Operator]:
+        assert a.indexer is not None
+        i = a.indexer
+        score = PrefillAttention(
+            "index_scores",
+            GROUP,
+            self.count,
+            whole,
+            i.heads,
+            1,
+            i.head_dim,
+            0,
+            i.head_dim,
+            self._cache(),
+            "bf16",
+        )
+        pairs = np.array([float(TILE * TILE * whole.tiles)])
+        return [score, _streamed("index_top_k", self.count, pairs, 4, 4)]
+
+    def _state_update(self, a: Recurrent, sequences: Array, tokens: Array, chunked: bool) -> StateUpdate:
+        tp = self.deployment.parallel.tp
+        heads = self._rank(a.heads)
+        key, value = a.key_dim, a.value_dim
+        flops = heads * key * value * _STATE_FLOPS[a.form]
+        if chunked:
+            flops = heads * (4 * key * value + 2 * SCAN_CHUNK * (key + value))
+        width = (2 * a.key_heads * key + 2 * a.heads * value) / tp
+        return StateUpdate(
+            "state_scan" if chunked else "state_update",
+            GROUP,
+            self.count,
+            sequences,
+            tokens,
+            state_bytes(a) / tp,
+            float(flops),
+            width * ACTIVATION_BYTES,
+            "bf16",
+            chunked,
+        )
+
+
+def _streamed(name: str, count: int, rows: Array, values: int, operations: int) -> Elementwise:
+    return Elementwise(name, GROUP, count, rows, values * ACTIVATION_BYTES, 4.0 * operations)

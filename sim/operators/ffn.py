@@ -1,0 +1,156 @@
+"""Feed-forward blocks as operators: what a rank computes on its own tokens, and what all ranks share.
+
+Dense and shared experts are split over tp. Routed experts lie on ep groups of moe_tp chips. Where one
+attention rank fills the group (dp = 1) every chip holds all tokens, computes its own experts' part and an
+all-reduce sums them. With dp > 1 each chip sends its share of its rank's tokens to their experts and gets
+them back (dispatch, combine), and the chips of a rank then gather what each of them sent.
+"""
+
+from dataclasses import dataclass
+
+from sim.deployment.deployment import Deployment
+from sim.deployment.precision import arithmetic_type
+from sim.models.architecture import DenseFfn, MoeFfn
+from sim.models.dtypes import bytes_per_value
+from sim.models.matrices import Matrix, ffn_matrices
+from sim.operators.loads import Routing, distinct_ranks, sample_loads
+from sim.operators.operators import (
+    ACTIVATION_BYTES,
+    Array,
+    Collective,
+    Elementwise,
+    ExpertExchange,
+    Experts,
+    Operator,
+)
+from sim.operators.products import fused_product, product
+
+
+@dataclass(frozen=True, slots=True)
+class FfnBlock:
+    """`count` layers with the same feed-forward block under one deployment."""
+
+    ffn: DenseFfn | MoeFfn
+    count: int
+    deployment: Deployment
+
+    def tokens(self, rows: Array) -> list[Operator]:
+        """Dense block, or router and shared experts, on every token of the rank."""
+        if isinstance(self.ffn, DenseFfn):
+            return self._dense(self.ffn, rows)
+        operators: list[Operator] = []
+        precision = self.deployment.precision
+        for m in ffn_matrices(self.ffn, self.deployment.model.hidden):
+            if m.kind == "router":
+                operators += product(
+                    m.name, "router", self.count, rows, m.inputs, m.outputs, precision.router, precision
+                )
+        if self.ffn.shared_inter:
+            operators += self._pair("shared_experts", self.ffn.shared_inter, self.ffn.gated, rows)
+        return operators
+
+    def shared(self, tokens: tuple[int, ...], rows: Array, epoch: int) -> list[Operator]:
+        """Routed experts and their exchange on the tokens of all ranks; nothing for a dense block."""
+        if isinstance(self.ffn, DenseFfn):
+            return []
+        routing = self.routing(epoch)
+        precision, parallel = self.deployment.precision, self.deployment.parallel
+        experts = Experts(
+            "experts",
+            "experts",
+            self.count,
+            sample_loads(routing, tokens),
+            self.deployment.model.hidden,
+            self.ffn.inter // parallel.moe_tp,
+            self.ffn.gated,
+            precision.weights,
+            arithmetic_type(precision.weights, precision.activations),
+            arithmetic_type(precision.weights, precision.activations),
+        )
+        return [experts, *self._exchange(routing, rows)]
+
+    def routing(self, epoch: int) -> Routing:
+        """What the expert loads of this block depend on."""
+        assert isinstance(self.ffn, MoeFfn)
+        f = self.ffn
+        return Routing(f.experts, f.top_k, self.deployment.parallel.ep, f.groups, f.top_groups, epoch=epoch)
+
+    def _exchange(self, routing: Routing, rows: Array) -> list[Operator]:
+        parallel = self.deployment.parallel
+        hidden, ranks = self.deployment.model.hidden, parallel.tp * parallel.dp
+        message = hidden * ACTIVATION_BYTES * rows
+        if ranks == 1:
+            return []
+        if parallel.dp == 1:
+            return [
+                Collective("expert_all_reduce", "communication", self.count, "all_reduce", ranks, message)
+            ]
+        operators: list[Operator] = []
+        sent = bytes_per_value(self.deployment.precision.activations)
+        distinct = distinct_ranks(routing, parallel.ep) * parallel.moe_tp
+        copies = float(routing.top_k * parallel.moe_tp)
+        server = self.deployment.cluster.server
+        nodes = max(1, parallel.ep * parallel.moe_tp // server)
+        remote = distinct_ranks(routing, nodes) if routing.experts % nodes == 0 else float(nodes)
+        for name, per_value in (("dispatch", sent), ("combine", ACTIVATION_BYTES)):
+            operators.append(
+                ExpertExchange(
+                    name,
+                    "communication",
+                    self.count,
+                    ranks,
+                    rows / ranks,
+                    copies,
+                    distinct,
+                    remote,
+                    hidden * per_value,
+                )
+            )
+        if parallel.tp > 1:
+            operators.append(
+                Collective(
+                    "expert_all_gather",
+                    "communication",
+                    self.count,
+                    "all_gather",
+                    parallel.tp,
+                    message / parallel.dp,
+                )
+            )
+        return operators
+
+    def _dense(self, ffn: DenseFfn, rows: Array) -> list[Operator]:
+        operators = self._pair("dense_ffn", ffn.inter, ffn.gated, rows)
+        tp = self.deployment.parallel.tp
+        if tp > 1:
+            message = self.deployment.model.hidden * ACTIVATION_BYTES * rows
+            operators.append(
+                Collective("ffn_all_reduce", "communication", self.count, "all_reduce", tp, message)
+            )
+        return operators
+
+    def _pair(self, group: str, inter: int, gated: bool, rows: Array) -> list[Operator]:
+        """Up product, activation, down product of a block split over tp."""
+        tp, precision = self.deployment.parallel.tp, self.deployment.precision
+        kind = "shared" if group == "shared_experts" else "ffn"
+        up, down = (m for m in self._matrices(kind))
+        width = -(-inter // tp)
+        read = 2 if gated else 1
+        activation = Elementwise(
+            f"{kind}_activation",
+            group,
+            self.count,
+            rows,
+            (read + 1) * width * ACTIVATION_BYTES,
+            5.0 * width,
+        )
+        arguments = (group, self.count, rows, tp, 1, precision.weights, precision)
+        return [*fused_product([up], *arguments), activation, *fused_product([down], *arguments)]
+
+    def _matrices(self, kind: str) -> list[Matrix]:
+        hidden = self.deployment.model.hidden
+        return [
+            m
+            for m in ffn_matrices(self.ffn, hidden)
+            if m.name.startswith(f"{kind}_") and m.name != "shared_gate"
+        ]

@@ -1,0 +1,140 @@
+"""How many tokens each expert gets: the mean over a fixed, seeded set of routing draws.
+
+A draw is one stream of tokens. Token t chooses top_k distinct experts, expert e with odds p_e (log p_e
+normal with standard deviation `skew`; with node-limited routing only among top_groups groups). A step of
+T tokens meets the first T tokens of every stream, so loads only grow with T, and the same streams serve
+all chips and fidelities: a duration is deterministic. Beyond `EXACT` tokens the stream continues in
+blocks whose expert counts are multinomial, a token then being counted once per expert and block.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+DRAWS = 6
+EXACT = 64
+TILE_ROWS = (16, 32, 64, 128, 256)
+"""Row tiles of grouped products whose padding is counted."""
+
+DEFAULT_SKEW = 0.3
+"""Standard deviation of log popularity. Assumption: trained routers balance experts (0.1 to 0.5 with
+expert-parallel load balancing); 0 is uniform odds, a power law of exponent 1 about 1.2."""
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """What the loads of an MoE layer depend on, beside the token count."""
+
+    experts: int
+    top_k: int
+    ep: int
+    groups: int = 1
+    top_groups: int = 1
+    skew: float = DEFAULT_SKEW
+    epoch: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ExpertLoads:
+    """Loads by (case, draw, rank).
+
+    Attributes:
+        pairs: (token, expert) pairs; active: experts with at least one; tokens: distinct tokens arriving,
+            at most; tiles: row tiles per expert summed, with a last axis over `TILE_ROWS`.
+    """
+
+    pairs: Array
+    active: Array
+    tokens: Array
+    tiles: Array
+
+
+def expert_loads(counts: Array, tokens: Array, ep: int) -> ExpertLoads:
+    """Loads of `ep` ranks from counts (case, draw, expert) of cases with `tokens` tokens each."""
+    cases, draws, experts = counts.shape
+    by_rank = counts.reshape(cases, draws, ep, experts // ep)
+    pairs = by_rank.sum(axis=3)
+    tiles = np.stack([np.ceil(by_rank / rows).sum(axis=3) for rows in TILE_ROWS], axis=3)
+    arriving = np.minimum(pairs, tokens[:, None, None])
+    return ExpertLoads(pairs, (by_rank > 0).sum(axis=3).astype(np.float64), arriving, tiles)
+
+
+def sample_loads(routing: Routing, tokens: Sequence[int]) -> ExpertLoads:
+    """Loads at the given token counts, by the seeded draws of this routing."""
+    streams = [_stream(routing, draw) for draw in range(DRAWS)]
+    counts = np.array([[stream.counts(t) for stream in streams] for t in tokens], dtype=np.float64)
+    return expert_loads(counts, np.array(tokens, np.float64), routing.ep)
+
+
+@lru_cache(maxsize=64)
+def distinct_ranks(routing: Routing, per: int) -> float:
+    """Mean number of distinct units among a token's destinations, experts being split over `per` units."""
+    unit = np.arange(routing.experts) // (routing.experts // per)
+    total = 0
+    for draw in range(DRAWS):
+        chosen = _stream(routing, draw).chosen
+        total += sum(len(np.unique(unit[row])) for row in chosen)
+    return total / (DRAWS * EXACT)
+
+
+class _Stream:
+    """One draw: the experts of the first tokens, then counts at growing token numbers."""
+
+    def __init__(self, routing: Routing, draw: int) -> None:
+        self._rng = np.random.default_rng(_seed(routing, draw))
+        self._top_k = routing.top_k
+        odds = np.exp(routing.skew * self._rng.standard_normal(routing.experts))
+        self._odds = odds / odds.sum()
+        self.chosen = _choose(self._rng, self._odds, routing)
+        first = np.zeros((EXACT + 1, routing.experts), np.int64)
+        for t in range(EXACT):
+            first[t + 1] = first[t]
+            first[t + 1, self.chosen[t]] += 1
+        self._first = first
+        self._blocks = [(EXACT, first[EXACT])]
+
+    def counts(self, tokens: int) -> NDArray[np.int64]:
+        """Tokens per expert among the first `tokens`."""
+        if tokens <= EXACT:
+            return self._first[tokens]
+        while self._blocks[-1][0] < tokens:
+            self._grow()
+        for (start, before), (end, after) in zip(self._blocks, self._blocks[1:], strict=False):
+            if tokens <= end:
+                length = end - start
+                return before + (2 * (after - before) * (tokens - start) + length) // (2 * length)
+        raise AssertionError("the last block reaches the token count")
+
+    def _grow(self) -> None:
+        """The next block is half as long as everything before it."""
+        start, before = self._blocks[-1]
+        length = max(start // 2, 1)
+        added = self._rng.multinomial(length * self._top_k, self._odds)
+        self._blocks.append((start + length, before + np.minimum(added, length)))
+
+
+@lru_cache(maxsize=256)
+def _stream(routing: Routing, draw: int) -> _Stream:
+    return _Stream(routing, draw)
+
+
+def _seed(routing: Routing, draw: int) -> list[int]:
+    key = f"{routing.experts},{routing.top_k},{routing.ep},{routing.skew!r},{routing.epoch}"
+    return [crc32(key.encode()), draw]
+
+
+def _choose(rng: np.random.Generator, odds: Array, routing: Routing) -> NDArray[np.int64]:
+    """The experts of EXACT tokens: the top_k earliest of exponential races with rates `odds`."""
+    race = rng.exponential(size=(EXACT, routing.experts)) / odds
+    if routing.top_groups < routing.groups:
+        size = routing.experts // routing.groups
+        order = rng.random((EXACT, routing.groups)).argsort(axis=1)
+        barred = np.repeat(order >= routing.top_groups, size, axis=1)
+        race[barred] = np.inf
+    return np.argpartition(race, routing.top_k - 1, axis=1)[:, : routing.top_k].astype(np.int64)

@@ -1,0 +1,168 @@
+"""One engine step as operators per chip, in parts that each depend on few numbers.
+
+    step = tokens(T) + rows(R) + decodes(n, Σ context, Σ min(context, w) …) + chunks(new, past …)
+           + shared(tokens of all data-parallel ranks)
+
+T counts the rank's tokens, R its sequences (one row of logits each), n its decodes. Each part takes arrays
+of cases, so that a whole grid of steps is lowered at once.
+
+Pipeline parallelism: a step is one pass of m = min(pp, R) micro-batches through the stages; with all m under
+way, a sequence waits for every stage once with its micro-batch and for pp − 1 hops between them. The parts
+therefore hold all layers and are asked for ⌈T/m⌉, ⌈R/m⌉, ⌈n/m⌉, and chunks count for 1/m.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from sim.deployment.deployment import Deployment
+from sim.models.architecture import Attention, DenseFfn, MoeFfn
+from sim.models.kv_groups import windows
+from sim.models.matrices import Matrix, layer_matrices
+from sim.operators.attention import AttentionBlock
+from sim.operators.batch import BatchShape
+from sim.operators.chunks import ChunkWork, chunk_work
+from sim.operators.ffn import FfnBlock
+from sim.operators.operators import ACTIVATION_BYTES, Array, Collective, Elementwise, Hop, Operator
+from sim.operators.products import product
+
+
+class Lowering:
+    """The operators of steps of one deployment.
+
+    Attributes:
+        windows: the w whose Σ min(context, w) the decodes part takes, ascending.
+    """
+
+    def __init__(self, deployment: Deployment) -> None:
+        self.deployment = deployment
+        self.windows = windows(deployment.model)
+        attention: Counter[Attention] = Counter(layer.attention for layer in deployment.model.layers)
+        ffn: Counter[DenseFfn | MoeFfn] = Counter(layer.ffn for layer in deployment.model.layers)
+        self._attention = [AttentionBlock(a, n, deployment) for a, n in attention.items()]
+        self._ffn = [FfnBlock(f, n, deployment) for f, n in ffn.items()]
+
+    @property
+    def has_experts(self) -> bool:
+        """Whether `shared` has any operators."""
+        return any(isinstance(block.ffn, MoeFfn) for block in self._ffn)
+
+    def tokens(self, rows: Array) -> list[Operator]:
+        """What depends only on how many tokens a rank's micro-batch holds."""
+        operators = self._embedding(rows) + self._norms(rows)
+        for block in self._attention:
+            operators += block.tokens(rows)
+        for block in self._ffn:
+            operators += block.tokens(rows)
+        return operators + self._hops(rows)
+
+    def rows(self, rows: Array) -> list[Operator]:
+        """Final norm, output head and sampling: one row per sequence."""
+        model, precision, tp = self.deployment.model, self.deployment.precision, self.deployment.parallel.tp
+        vocab = -(-model.vocab // tp)
+        norm = Elementwise(
+            "final_norm", "head", 1, rows, 2 * model.hidden * ACTIVATION_BYTES, 4.0 * model.hidden
+        )
+        head = product("head", "head", 1, rows, model.hidden, vocab, precision.head, precision)
+        sampling = Elementwise(
+            "sampling", "head", 1, rows, 2 * model.vocab * ACTIVATION_BYTES, 4.0 * model.vocab
+        )
+        gather: list[Operator] = []
+        if tp > 1:
+            message = model.vocab * ACTIVATION_BYTES * rows
+            gather = [Collective("logits_gather", "communication", 1, "all_gather", tp, message)]
+        return [norm, *head, *gather, sampling]
+
+    def decodes(self, sequences: Array, sums: Sequence[Array]) -> list[list[Operator]]:
+        """Attention of the decodes, one list for each of the sums it depends on.
+
+        Args:
+            sums: Σ context, then Σ min(context, w) for each of `windows`.
+        """
+        by_sum: list[list[Operator]] = [[] for _ in sums]
+        for block in self._attention:
+            which = 0 if block.window is None else 1 + self.windows.index(block.window)
+            by_sum[which] += block.decodes(sequences, sums[which])
+            by_sum[0] += block.index_decodes(sequences, sums[0])
+        return by_sum
+
+    def chunks(self, chunks: Sequence[tuple[int, int]]) -> list[Operator]:
+        """Attention of the prefill chunks (new, past), one kernel per layer for all of them."""
+        whole = chunk_work(chunks)
+        work: dict[int | None, ChunkWork] = {w: chunk_work(chunks, w) for w in self.windows}
+        work[None] = whole
+        return [operator for block in self._attention for operator in block.chunks(work[block.window], whole)]
+
+    def shared(self, tokens: tuple[int, ...], epoch: int = 0) -> list[Operator]:
+        """Routed experts and their exchange on `tokens` in all data-parallel ranks together."""
+        rows = np.array(tokens, np.float64)
+        return [operator for block in self._ffn for operator in block.shared(tokens, rows, epoch)]
+
+    def micro_batches(self, sequences: int) -> int:
+        """Micro-batches a step is cut into: one per pipeline stage, if there are sequences enough."""
+        return max(1, min(self.deployment.parallel.pp, sequences))
+
+    def _embedding(self, rows: Array) -> list[Operator]:
+        model, tp = self.deployment.model, self.deployment.parallel.tp
+        width = 2 * model.hidden * ACTIVATION_BYTES
+        operators: list[Operator] = [Elementwise("embedding", "embedding", 1, rows, width, 0.0)]
+        if tp > 1:
+            message = model.hidden * ACTIVATION_BYTES * rows
+            operators.append(
+                Collective("embedding_all_reduce", "communication", 1, "all_reduce", tp, message)
+            )
+        return operators
+
+    def _norms(self, rows: Array) -> list[Operator]:
+        """RMSNorms fused with the residual addition: block output and residual read, both written back."""
+        model, precision = self.deployment.model, self.deployment.precision
+        width, operations = 4 * model.hidden * ACTIVATION_BYTES, 6.0 * model.hidden
+        count = sum(layer.norms for layer in model.layers)
+        operators: list[Operator] = [Elementwise("norm", "norms", count, rows, width, operations)]
+        gates: Counter[Matrix] = Counter()
+        for layer in model.layers:
+            gates.update({m: m.copies for m in layer_matrices(layer, model.hidden) if m.kind == "norms"})
+        for m, times in gates.items():
+            operators += product(
+                m.name, "norms", times, rows, m.inputs, m.outputs, precision.norms, precision
+            )
+        return operators
+
+    def _hops(self, rows: Array) -> list[Operator]:
+        parallel = self.deployment.parallel
+        stage = parallel.chips // parallel.pp
+        message = self.deployment.model.hidden * ACTIVATION_BYTES * rows / parallel.tp
+        return [
+            Hop("stage_hop", "communication", 1, s * stage, (s + 1) * stage, message)
+            for s in range(parallel.pp - 1)
+        ]
+
+
+def lower(
+    deployment: Deployment, batch: BatchShape, all_tokens: int | None = None, epoch: int = 0
+) -> list[Operator]:
+    """The operators of one step, each with arrays of length one.
+
+    Args:
+        batch: what one scheduler's step computes (one micro-batch's share of it with pp > 1).
+        all_tokens: tokens of all data-parallel ranks; None: every rank has as many as this one.
+    """
+    lowering = Lowering(deployment)
+    micro = lowering.micro_batches(batch.sequences)
+    dp = deployment.parallel.dp if lowering.has_experts else 1
+    tokens = -(-batch.tokens // micro)
+    operators = lowering.tokens(_one(tokens)) + lowering.rows(_one(-(-batch.sequences // micro)))
+    if batch.decodes:
+        share = -(-batch.decodes // micro) / batch.decodes
+        sums = [_one(s * share) for s in (batch.context, *batch.windowed)]
+        for part in lowering.decodes(_one(batch.decodes * share), sums):
+            operators += part
+    if batch.chunks:
+        operators += lowering.chunks(batch.chunks)
+    everyone = all_tokens if all_tokens is not None else dp * batch.tokens
+    return operators + lowering.shared((-(-everyone // micro),), epoch)
+
+
+def _one(value: float) -> Array:
+    return np.array([float(value)])

@@ -1,0 +1,76 @@
+"""From a layer's weight matrices to the products one chip computes.
+
+Column-parallel matrices keep outputs / tp, row-parallel ones inputs / tp, KV projections at least one KV
+head, replicated ones everything. Matrices that read the same vector are one fused product.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from sim.deployment.deployment import Precision
+from sim.deployment.precision import arithmetic_type
+from sim.models.matrices import Matrix
+from sim.operators.operators import Array, Elementwise, Gemm
+
+_QUANTISED = ("fp8", "int8", "fp4")
+"""Activation types that a kernel of its own produces from bf16."""
+
+
+def rank_outputs(matrix: Matrix, tp: int, kv_heads: int = 1) -> int:
+    """Columns of a matrix on one of `tp` ranks."""
+    if matrix.split == "column":
+        return -(-matrix.outputs // tp)
+    if matrix.split == "kv":
+        return -(-matrix.outputs // min(tp, kv_heads))
+    return matrix.outputs
+
+
+def rank_inputs(matrix: Matrix, tp: int) -> int:
+    """Rows of a matrix on one of `tp` ranks."""
+    return -(-matrix.inputs // tp) if matrix.split == "row" else matrix.inputs
+
+
+def fused(matrices: Iterable[Matrix]) -> list[list[Matrix]]:
+    """Matrices grouped by the vector they read, in order; a row-parallel one reads its own."""
+    groups: dict[tuple[int, bool], list[Matrix]] = {}
+    for m in matrices:
+        groups.setdefault((m.inputs, m.split == "row"), []).append(m)
+    return list(groups.values())
+
+
+def product(
+    name: str,
+    group: str,
+    count: int,
+    rows: Array,
+    inner: int,
+    columns: int,
+    weights: str,
+    precision: Precision,
+) -> tuple[Gemm | Elementwise, ...]:
+    """A product of activations with weights stored as `weights`, after the quantiser it needs."""
+    arithmetic = arithmetic_type(weights, precision.activations)
+    gemm = Gemm(name, group, count, rows, inner, columns, weights, arithmetic, arithmetic)
+    if arithmetic not in _QUANTISED:
+        return (gemm,)
+    return (quantiser(name, group, count, rows, inner), gemm)
+
+
+def quantiser(name: str, group: str, count: int, rows: Array, inner: int) -> Elementwise:
+    """bf16 activations read, 8-bit ones written: 3 bytes and 2 operations per value."""
+    return Elementwise(f"{name}_quantise", group, count, rows, 3.0 * inner, 2.0 * inner, "quantise")
+
+
+def fused_product(
+    matrices: Sequence[Matrix],
+    group: str,
+    count: int,
+    rows: Array,
+    tp: int,
+    kv_heads: int,
+    weights: str,
+    precision: Precision,
+) -> tuple[Gemm | Elementwise, ...]:
+    """One product for matrices that read the same vector."""
+    name = "+".join(m.name for m in matrices)
+    columns = sum(m.copies * rank_outputs(m, tp, kv_heads) for m in matrices)
+    return product(name, group, count, rows, rank_inputs(matrices[0], tp), columns, weights, precision)

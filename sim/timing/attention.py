@@ -1,0 +1,105 @@
+"""Analytic time of attention kernels.
+
+Prefill (per layer, all chunks in one launch; tiles of 128 queries × 128 keys, n_c cores):
+  pair = ‖2(d + d_v)/(η_c·P/n_c), 1/(η_s·X/n_c)‖_p       seconds per score on one core: multiply, softmax
+  CTAs = heads·query tiles,  W = CTAs/n_c,  wq = 1 + (⌈W⌉/W − 1)/query tiles
+  t_c  = ‖longest·128²·pair, heads·tiles·128²·pair/n_c·wq‖₄ + ⌈W⌉·τ
+  T    = t0 + ‖t_c, bytes/B‖_p + m_pre·(bytes of new queries, keys, values)/B
+Decode (per layer, all sequences; work items of one KV head of one sequence, split along the context):
+  g    = query heads per KV head, padded to 64 rows of the matrix engine
+  T    = t0 + ‖KV + io over η_b·B, compute, ⌈items/n_c⌉·τ_item, one item's piece at one core's share‖_p
+  compute = max( 2·n·kv·g·L(d + d_v)/(η_c·P), scores/(η_s·X) )
+A recurrence: T = t0 + ‖bytes/(η_b·B), flops/rate‖_p, chunks on matrix engines, single steps on vectors.
+
+Form and constants: the opmodel study, sections 2.2, 2.3 and 3.
+"""
+
+from math import ceil
+
+import numpy as np
+
+from sim.models.dtypes import bytes_per_value
+from sim.operators import DecodeAttention, PrefillAttention, StateUpdate
+from sim.operators.chunks import TILE
+from sim.operators.operators import ACTIVATION_BYTES
+from sim.timing.priced import Array, Priced, norm, overlapped
+from sim.timing.rates import Rates, share
+
+CTA_TIME = 1.0e-6
+"""τ: start and end of one block of queries (s)."""
+ITEM_TIME = 1.0e-6
+"""τ_item: start and end of one decode work item (s)."""
+MATRIX_ROWS = 64
+"""Rows to which a decode's query heads are padded on the matrix engine."""
+PIECE = 256
+"""Shortest piece of context that a decode work item is split into."""
+CORE_SHARE = 1.6
+"""One core can draw this many times its even share of HBM bandwidth."""
+
+
+def price_prefill(attention: PrefillAttention, rates: Rates) -> tuple[float, float, float]:
+    """(launch, compute, hbm) seconds of one execution, in plain floats: engines ask at every mixed step."""
+    work, k, p = attention.work, rates.kernels, rates.kernels.overlap_norm
+    if not work.query_tiles:
+        return 0.0, 0.0, 0.0
+    heads, dims, cores = attention.heads, attention.qk_dim + attention.v_dim, rates.cores
+    multiply = 2.0 * dims / (share(k.prefill_mma, attention.arithmetic) * rates.peak(attention.arithmetic))
+    softmax = 1.0 / (k.prefill_exp * rates.exp)
+    tile = TILE * TILE * cores * (multiply**p + softmax**p) ** (1.0 / p)
+    waves = heads * work.query_tiles / cores
+    tail = 1.0 + (ceil(waves) / waves - 1.0) / work.query_tiles
+    longest, spread = work.longest * tile, heads * work.tiles * tile / cores * tail
+    compute = (longest**4 + spread**4) ** 0.25 + ceil(waves) * CTA_TIME
+    queries = TILE * work.query_tiles * heads * dims * ACTIVATION_BYTES
+    cached = attention.cache_values * bytes_per_value(attention.cache) * TILE
+    memory = (queries + work.seen_tiles * cached) / rates.hbm
+    fresh = TILE * work.query_tiles * (heads * attention.qk_dim + attention.cache_values) * ACTIVATION_BYTES
+    merged = (compute**p + memory**p) ** (1.0 / p)
+    of_compute = merged * (compute / merged) ** p
+    passes = k.prefill_passes * fresh / rates.hbm
+    return k.prefill_launch, of_compute, merged - of_compute + passes
+
+
+def price_decode(attention: DecodeAttention, rates: Rates) -> Priced:
+    """Time of the decodes over all cases; nothing where there are none."""
+    k, p = rates.kernels, rates.kernels.overlap_norm
+    eta_b, eta_c, launch = (
+        (k.mla_decode_hbm, k.mla_decode_mma, k.mla_decode_launch)
+        if attention.latent
+        else (k.decode_hbm, k.decode_mma, k.decode_launch)
+    )
+    hbm = eta_b * rates.hbm
+    per_kv = attention.heads / attention.kv_heads
+    padded = ceil(per_kv / MATRIX_ROWS) * MATRIX_ROWS
+    units = attention.sequences * attention.kv_heads * ceil(per_kv / MATRIX_ROWS)
+    dims = attention.qk_dim + attention.v_dim
+    multiply = 2.0 * attention.kv_heads * padded * dims * attention.context
+    compute = np.maximum(
+        multiply / (eta_c * rates.peak(attention.arithmetic)), attention.exps / (k.prefill_exp * rates.exp)
+    )
+    items = np.ceil(units / rates.cores) * ITEM_TIME
+    memory = norm(p, attention.hbm_bytes / hbm, _one_piece(attention, rates, hbm))
+    priced = overlapped(np.full_like(compute, launch), norm(p, compute, items), memory, p)
+    some = (attention.sequences > 0).astype(np.float64)
+    return Priced(priced.launch * some, priced.compute * some, priced.hbm * some, priced.link)
+
+
+def _one_piece(attention: DecodeAttention, rates: Rates, hbm: float) -> Array:
+    """Time in which one core draws one work item's piece of cache, at most `PIECE` tokens of one KV head."""
+    mean = attention.context / np.maximum(attention.sequences, 1e-9)
+    piece = 1.0 / (1.0 / np.maximum(mean, 1e-9) + 1.0 / PIECE)
+    per_token = attention.cache_values / attention.kv_heads * bytes_per_value(attention.cache)
+    return piece * per_token * rates.cores / (CORE_SHARE * hbm)
+
+
+def price_state(update: StateUpdate, rates: Rates) -> Priced:
+    """Time of a recurrence over all cases."""
+    k = rates.kernels
+    rate = (
+        share(k.prefill_mma, update.arithmetic) * rates.peak(update.arithmetic)
+        if update.chunked
+        else rates.vector
+    )
+    memory = update.hbm_bytes / (k.decode_hbm * rates.hbm)
+    launch = np.where(update.tokens > 0, k.decode_launch, 0.0)
+    return overlapped(launch, update.flops / rate, memory, k.overlap_norm)

@@ -1,0 +1,54 @@
+"""Analytic time of an MoE layer's routed experts: two grouped products over the sampled loads.
+
+For the rank loads {n_e} and each product (N = 2·inter, K = hidden; then N = hidden, K = inter):
+  tiles = Σ_e ⌈n_e/b_m⌉ · ⌈N/b_n⌉,  waves = ⌈tiles/n_c⌉,  weight bytes = active experts · N·K·w
+  t     = min over tiles of ‖waves·t_tile, t_mem‖_p             t_tile as in a plain product
+  T     = t_fix + t_1 + t_2 + m_io·(2·tokens·hidden + pairs·(4·hidden + 6·inter))/B
+The slowest rank counts; the time is the mean over the seeded draws.
+
+Form: the opmodel study, section 2.4; most of its accuracy rests on exact loads with tile padding.
+"""
+
+import numpy as np
+
+from sim.models.dtypes import bytes_per_value, weight_bytes_per_value
+from sim.operators import Experts
+from sim.operators.loads import TILE_ROWS
+from sim.timing.priced import Array, Priced, norm
+from sim.timing.products import COLUMN_TILES, DEPTH, tile_time
+from sim.timing.rates import Rates, share
+
+
+def price_experts(experts: Experts, rates: Rates) -> Priced:
+    """Time of one layer's routed experts over all cases."""
+    k, loads = rates.kernels, experts.loads
+    first_core, first_memory = _grouped(experts, experts.up_columns, experts.hidden, rates)
+    second_core, second_memory = _grouped(experts, experts.hidden, experts.inter, rates)
+    around = 2.0 * loads.tokens * experts.hidden + loads.pairs * (4.0 * experts.hidden + 6.0 * experts.inter)
+    streamed = k.moe_io_passes * around / rates.hbm
+    compute, memory = first_core + second_core, first_memory + second_memory + streamed
+    slowest = (compute + memory).argmax(axis=2)[:, :, None]
+    by_draw = [np.take_along_axis(part, slowest, axis=2)[:, :, 0].mean(axis=1) for part in (compute, memory)]
+    launch = np.full_like(by_draw[0], k.moe_launch)
+    return Priced(launch, by_draw[0], by_draw[1], np.zeros_like(by_draw[0]))
+
+
+def _grouped(experts: Experts, columns: int, inner: int, rates: Rates) -> tuple[Array, Array]:
+    """(core, memory) seconds of one grouped product by (case, draw, rank), the fastest tiles for each."""
+    k, loads = rates.kernels, experts.loads
+    m = np.array([r for r in TILE_ROWS for _ in COLUMN_TILES], np.float64)
+    n = np.array([c for _ in TILE_ROWS for c in COLUMN_TILES], np.float64)
+    depth = np.array([np.ceil(inner / DEPTH) * DEPTH])
+    mma = share(k.moe_mma, experts.arithmetic)
+    per_tile = tile_time(rates, mma, m, n, depth, experts.weights, experts.arithmetic)
+    tiles = np.repeat(loads.tiles, len(COLUMN_TILES), axis=3) * np.ceil(columns / n)
+    on_core = np.ceil(tiles / rates.cores) * per_tile
+    io = loads.pairs * (inner * bytes_per_value(experts.activations) + 2.0 * columns)
+    weights = loads.active * (columns * inner * weight_bytes_per_value(experts.weights))
+    memory = ((weights + io) / (k.moe_hbm * rates.hbm))[..., None]
+    merged = norm(k.overlap_norm, on_core, memory)
+    best = merged.argmin(axis=3)[..., None]
+    total = np.take_along_axis(merged, best, axis=3)[..., 0]
+    of_cores = np.take_along_axis(on_core, best, axis=3)[..., 0] / np.maximum(total, 1e-30)
+    of_cores = np.minimum(of_cores, 1.0) ** k.overlap_norm
+    return total * of_cores, total * (1.0 - of_cores)

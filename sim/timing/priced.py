@@ -1,0 +1,53 @@
+"""The time of an operator by what it is spent on, and the p-norm that merges overlapping causes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """Seconds of one execution by cause, arrays over cases; they add up to the operator's time."""
+
+    launch: Array
+    compute: Array
+    hbm: Array
+    link: Array
+
+    @property
+    def total(self) -> Array:
+        """Seconds."""
+        return self.launch + self.compute + self.hbm + self.link
+
+
+def norm(p: float, *parts: Array) -> Array:
+    """(Σ partᵖ)^(1/p) of non-negative arrays, scaled by the largest so that nothing underflows."""
+    top = parts[0]
+    for part in parts[1:]:
+        top = np.maximum(top, part)
+    top = np.maximum(top, 1e-30)
+    total = (parts[0] / top) ** p
+    for part in parts[1:]:
+        total = total + (part / top) ** p
+    return top * total ** (1.0 / p)
+
+
+def overlapped(launch: Array, compute: Array, hbm: Array, p: float) -> Priced:
+    """launch + ‖compute, hbm‖_p, the norm shared out as computeᵖ : hbmᵖ."""
+    merged = norm(p, compute, hbm)
+    of_compute = (compute / np.maximum(merged, 1e-30)) ** p
+    return Priced(launch, merged * of_compute, merged * (1.0 - of_compute), np.zeros_like(merged))
+
+
+def in_sequence(*pieces: Priced) -> Priced:
+    """Pieces one after the other."""
+    launch, compute, hbm, link = pieces[0].launch, pieces[0].compute, pieces[0].hbm, pieces[0].link
+    for piece in pieces[1:]:
+        launch = launch + piece.launch
+        compute = compute + piece.compute
+        hbm = hbm + piece.hbm
+        link = link + piece.link
+    return Priced(launch, compute, hbm, link)

@@ -1,0 +1,125 @@
+"""One price per operator at each fidelity, behind one small interface."""
+
+from typing import Protocol
+
+import numpy as np
+
+from sim.hardware.cluster import Cluster
+from sim.operators import (
+    Collective,
+    DecodeAttention,
+    Elementwise,
+    ExpertExchange,
+    Experts,
+    Gemm,
+    Hop,
+    Operator,
+    PrefillAttention,
+    StateUpdate,
+)
+from sim.timing.attention import price_decode, price_prefill, price_state
+from sim.timing.elementwise import price_elementwise
+from sim.timing.experts import price_experts
+from sim.timing.links import price_link
+from sim.timing.priced import Priced
+from sim.timing.products import price_gemm
+from sim.timing.rates import Rates
+from sim.timing.roofline import limits, prefill_bound
+
+
+class Pricer(Protocol):
+    """Prices operators on one chip of one cluster under given conditions."""
+
+    @property
+    def source(self) -> str:
+        """What the price is called in a breakdown."""
+        ...
+
+    def price(self, operator: Operator) -> Priced:
+        """Seconds of one execution by cause, over all cases."""
+        ...
+
+    def prefill(self, attention: PrefillAttention) -> float:
+        """Seconds of one prefill attention; equals the total of `price`."""
+        ...
+
+    def chunk_key(self, new: int, past: int) -> tuple[int, int]:
+        """What the price of a chunk depends on."""
+        ...
+
+    def host(self, fixed: float, per_sequence: float) -> tuple[float, float]:
+        """The host's costs as this fidelity counts them."""
+        ...
+
+
+class AnalyticPricer:
+    """Mechanistic closed forms: tiles and waves, launches, sampled loads, collective algorithms."""
+
+    source = "analytic"
+
+    def __init__(self, rates: Rates, cluster: Cluster) -> None:
+        self._rates = rates
+        self._cluster = cluster
+
+    def price(self, operator: Operator) -> Priced:
+        """Seconds of one execution by cause, over all cases."""
+        match operator:
+            case Gemm():
+                return price_gemm(operator, self._rates)
+            case Elementwise():
+                return price_elementwise(operator, self._rates)
+            case DecodeAttention():
+                return price_decode(operator, self._rates)
+            case PrefillAttention():
+                launch, compute, hbm = price_prefill(operator, self._rates)
+                return Priced(np.array([launch]), np.array([compute]), np.array([hbm]), np.zeros(1))
+            case StateUpdate():
+                return price_state(operator, self._rates)
+            case Experts():
+                return price_experts(operator, self._rates)
+            case Collective() | ExpertExchange() | Hop():
+                return price_link(operator, self._cluster, self._rates.link_taken)
+
+    def prefill(self, attention: PrefillAttention) -> float:
+        """Seconds of one prefill attention."""
+        return sum(price_prefill(attention, self._rates))
+
+    def chunk_key(self, new: int, past: int) -> tuple[int, int]:
+        """Kernels work on whole tiles of 128 tokens."""
+        return -(-new // 128), -(-past // 128)
+
+    def host(self, fixed: float, per_sequence: float) -> tuple[float, float]:
+        """As the engine has them."""
+        return fixed, per_sequence
+
+
+class RooflinePricer:
+    """The speed of light: each operator takes what its scarcest resource needs at its datasheet peak."""
+
+    source = "roofline"
+
+    def __init__(self, rates: Rates, cluster: Cluster) -> None:
+        self._rates = rates
+        self._cluster = cluster
+
+    def price(self, operator: Operator) -> Priced:
+        """The bound, all of it on the resource that sets it."""
+        least = limits(operator, self._rates, self._cluster)
+        zero = np.zeros_like(least.bound)
+        on_link = (least.link >= least.compute) & (least.link >= least.hbm) & (least.link > 0)
+        on_compute = ~on_link & (least.compute > least.hbm)
+        compute = np.where(on_compute, least.bound, zero)
+        link = np.where(on_link, least.bound, zero)
+        return Priced(zero, compute, least.bound - compute - link, link)
+
+    def prefill(self, attention: PrefillAttention) -> float:
+        """The bound of one prefill attention."""
+        return prefill_bound(attention, self._rates)
+
+    def chunk_key(self, new: int, past: int) -> tuple[int, int]:
+        """Every token counts."""
+        return new, past
+
+    def host(self, fixed: float, per_sequence: float) -> tuple[float, float]:
+        """Light has no host."""
+        return 0.0, 0.0

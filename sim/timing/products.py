@@ -1,0 +1,128 @@
+"""Analytic time of a matrix product: the fastest kernel of a tile menu.
+
+For row tile b_m, column tile b_n and split-K s, on n_c cores with K' = ⌈K/s/64⌉·64:
+  tiles  = batch·⌈M/b_m⌉·⌈N/b_n⌉·s,  waves = ⌈tiles/n_c⌉
+  t_tile = max( 2·b_m·b_n·K'/(η_c·P/n_c), (b_m·a + b_n·w)·K'/(η_f·F/n_c), dequantise )
+           + τ + 2·b_m·b_n/(η_f·F/n_c)
+  t_mem  = max( (W + A + C + restream)/(η_b·B), first tile's weights at one core's share c·η_b·B/n_c )
+  T = t0 + min over the menu of ‖waves·t_tile, t_mem‖_p + [s > 1]·(τ_s + 8·s·M·N/(η_f·F))
+P matrix peak, F operand feed (L2 or scratchpad fill), B HBM; a, w bytes of an operand value. `restream` is
+what operands larger than the shared memory are read again: every wave covers a near-square block of tiles and
+reads the rows and columns under it.
+Every candidate grows with M, so their minimum does.
+
+Form and constants: the opmodel study, sections 2.1 and 3 (refit of tables measured on six chips).
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.models.dtypes import bytes_per_value, weight_bytes_per_value
+from sim.operators import Gemm
+from sim.timing.priced import Array, Priced, norm
+from sim.timing.rates import Rates, share
+
+ROW_TILES = (16, 32, 64, 128, 256)
+"""Row tiles; those under 64 exist because operands can be swapped, and only up to `SMALL_ROWS` rows."""
+COLUMN_TILES = (64, 128, 256)
+SPLITS = (1, 2, 4, 8)
+SMALL_ROWS = 512
+DEPTH = 64
+"""Depth of one step of the inner loop: K is padded to it."""
+TILE_TIME = 0.7e-6
+"""τ, prologue and epilogue latency of a tile (s)."""
+CORE_SHARE = 1.6
+"""c: one core can draw this many times its even share of HBM bandwidth."""
+ACCUMULATOR_BYTES = 8.0
+"""A split's partial sums are written and read once in fp32."""
+DEQUANTISE_FLOPS = 2.0
+"""Vector operations that turn one stored weight into an operand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Menu:
+    """The tile menu as columns: row tile, column tile, split."""
+
+    rows: Array
+    columns: Array
+    splits: Array
+
+
+@lru_cache(maxsize=4)
+def tile_menu(splits: bool) -> Menu:
+    """Every combination of row tile, column tile and, if asked for, split."""
+    grid = [(m, n, s) for s in (SPLITS if splits else (1,)) for m in ROW_TILES for n in COLUMN_TILES]
+    m, n, s = (np.array(column, np.float64) for column in zip(*grid, strict=True))
+    return Menu(m, n, s)
+
+
+def tile_time(
+    rates: Rates, mma: float, rows: Array, columns: Array, depth: Array, weights: str, arithmetic: str
+) -> Array:
+    """t_tile of tiles rows × columns × depth."""
+    k = rates.kernels
+    feed = k.gemm_feed * rates.feed / rates.cores
+    multiply = 2.0 * rows * columns * depth * (rates.cores / (mma * rates.peak(arithmetic)))
+    operands = (rows * bytes_per_value(arithmetic) + columns * weight_bytes_per_value(weights)) * depth / feed
+    inner = np.maximum(multiply, operands)
+    if weights != arithmetic:
+        inner = np.maximum(inner, DEQUANTISE_FLOPS * columns * depth * rates.cores / rates.vector)
+    return inner + TILE_TIME + 2.0 * rows * columns / feed
+
+
+def price_gemm(gemm: Gemm, rates: Rates) -> Priced:
+    """Time of one product over all cases."""
+    k, menu = rates.kernels, tile_menu(splits=gemm.batch == 1)
+    rows = gemm.rows[:, None]
+    depth = np.ceil(gemm.inner / menu.splits / DEPTH) * DEPTH
+    tiles = gemm.batch * np.ceil(rows / menu.rows) * (np.ceil(gemm.columns / menu.columns) * menu.splits)
+    waves = np.ceil(tiles / rates.cores)
+    per_tile = tile_time(
+        rates,
+        share(k.gemm_mma, gemm.arithmetic),
+        menu.rows,
+        menu.columns,
+        depth,
+        gemm.weights,
+        gemm.arithmetic,
+    )
+    on_core = waves * per_tile
+    hbm = k.gemm_hbm * rates.hbm
+    first_tile = (
+        menu.columns * depth * (weight_bytes_per_value(gemm.weights) * rates.cores / (CORE_SHARE * hbm))
+    )
+    memory = np.maximum(gemm.hbm_bytes[:, None] / hbm, first_tile)
+    reduction = np.where(menu.splits > 1, k.split_k_launch, 0.0) + np.where(
+        menu.splits > 1, ACCUMULATOR_BYTES * menu.splits * gemm.columns, 0.0
+    ) * rows / (k.gemm_feed * rates.feed)
+    merged = norm(k.overlap_norm, on_core, memory)
+    total = np.where((menu.rows < 64) & (rows > SMALL_ROWS), np.inf, merged + reduction)
+    best = total.argmin(axis=1)[:, None]
+    return _priced(k.gemm_launch, best, on_core, memory, merged, reduction, k.overlap_norm)
+
+
+def _priced(
+    launch: float,
+    best: NDArray[np.intp],
+    on_core: Array,
+    memory: Array,
+    merged: Array,
+    reduction: Array,
+    p: float,
+) -> Priced:
+    """The chosen kernel's parts: its norm shared out between cores and memory, its reduction on the cores."""
+
+    def chosen(part: Array) -> Array:
+        return np.take_along_axis(part, best, axis=1)[:, 0]
+
+    total = chosen(merged)
+    of_cores = (chosen(on_core) / total) ** p
+    return Priced(
+        np.full_like(total, launch),
+        total * of_cores + chosen(reduction),
+        total * (1.0 - of_cores),
+        np.zeros_like(total),
+    )

@@ -1,0 +1,53 @@
+"""The rates a step meets: a chip's peaks under the conditions of the moment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sim.hardware.chip import Chip, KernelFamily
+from sim.timing.timer import Conditions
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Rates of one chip, SI.
+
+    Attributes:
+        cores: matrix engines; peaks: FLOP/s by arithmetic type at the present clock.
+        hbm: B/s of HBM left by others; feed: B/s at which operands reach the cores from the shared level.
+        exp: exponentials/s; vector: FLOP/s of the vector engines.
+        link_taken: share of every link taken by others.
+    """
+
+    cores: int
+    peaks: Mapping[str, float]
+    hbm: float
+    feed: float
+    exp: float
+    vector: float
+    link_taken: float
+    kernels: KernelFamily
+
+    def peak(self, dtype: str) -> float:
+        """FLOP/s of an arithmetic type; fp16 counts as bf16."""
+        return self.peaks["bf16" if dtype == "fp16" else dtype]
+
+
+def rates(chip: Chip, conditions: Conditions) -> Rates:
+    """The chip's rates under `conditions`: clocks scale what the cores do, shares scale HBM and links."""
+    compute, clock = chip.compute, conditions.clock
+    return Rates(
+        compute.cores,
+        {dtype: peak * clock for dtype, peak in compute.peak.items()},
+        chip.memory.bandwidth * (1.0 - conditions.hbm_taken),
+        chip.sram.bandwidth * clock,
+        compute.exp_rate * clock,
+        compute.vector_flops * clock,
+        conditions.link_taken,
+        chip.kernels,
+    )
+
+
+def share(by_type: Mapping[str, float], dtype: str) -> float:
+    """A kernel family's share for an arithmetic type; `default` where the type has none."""
+    name = "bf16" if dtype == "fp16" else dtype
+    return by_type[name] if name in by_type else by_type["default"]

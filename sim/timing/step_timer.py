@@ -1,0 +1,133 @@
+"""The timer of a step: its parts summed, and the same operators listed one by one.
+
+step = host(R') + tokens(T') + rows(R') + Σ decodes(n', S'·n'/n) + chunks/m + shared(T_all/m)
+with m micro-batches (1 without pipeline parallelism) and x' = ⌈x/m⌉. T of a decode-only step is the next
+captured graph size. With dp > 1 every rank is taken to do what this one does.
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.deployment.deployment import Deployment
+from sim.operators import BatchShape, Lowering, Operator
+from sim.timing.breakdown import Row, host_row, operator_rows, step_breakdown
+from sim.timing.parts import StepParts, load_weights
+from sim.timing.priced import Array
+from sim.timing.pricer import AnalyticPricer, RooflinePricer
+from sim.timing.rates import rates
+from sim.timing.timer import CALM, Conditions, StepBreakdown
+
+Fidelity = Literal["roofline", "analytic"]
+_PRICERS = {"roofline": RooflinePricer, "analytic": AnalyticPricer}
+
+
+class PartsTimer:
+    """Times the steps of one deployment at one fidelity.
+
+    Attributes:
+        windows: the w whose Σ min(context, w) a batch carries.
+    """
+
+    def __init__(self, deployment: Deployment, fidelity: Fidelity) -> None:
+        self.deployment = deployment
+        self.fidelity: Fidelity = fidelity
+        self.lowering = Lowering(deployment)
+        self.windows = self.lowering.windows
+        self._parts: dict[Conditions, StepParts] = {}
+
+    def parts(self, conditions: Conditions = CALM) -> StepParts:
+        """The parts of a step under `conditions`."""
+        if conditions not in self._parts:
+            cluster = self.deployment.cluster
+            pricer = _PRICERS[self.fidelity](rates(cluster.chip, conditions), cluster)
+            self._parts[conditions] = StepParts(self.lowering, pricer, conditions.epoch)
+        return self._parts[conditions]
+
+    @property
+    def ranks(self) -> int:
+        """Data-parallel ranks that share a step: dp of a model with experts, 1 of a dense one."""
+        return self.deployment.parallel.dp if self.lowering.has_experts else 1
+
+    def padded(self, decodes: int) -> int:
+        """Tokens a decode-only step computes: the next captured graph size, or its own number beyond."""
+        sizes = self.deployment.host.graph_sizes
+        i = bisect_left(sizes, decodes)
+        return sizes[i] if i < len(sizes) else decodes
+
+    def durations(self, batch: BatchShape, k: int = 1, conditions: Conditions = CALM) -> NDArray[np.float64]:
+        """Seconds of this step and the k − 1 decode steps after it (chunks only in the first).
+
+        Σ min(context, w) of later steps grows by the number of decodes until every one of them is at w.
+        """
+        parts = self.parts(conditions)
+        seconds = self._decode_steps(parts, batch, k)
+        if batch.chunks:
+            seconds[0] = self._mixed_step(parts, batch)
+        return seconds
+
+    def explain(self, batch: BatchShape, conditions: Conditions = CALM) -> StepBreakdown:
+        """The step operator by operator; its total equals `durations(batch)[0]`."""
+        parts = self.parts(conditions)
+        cluster, micro = self.deployment.cluster, self.lowering.micro_batches(batch.sequences)
+        chip = rates(cluster.chip, conditions)
+
+        def rows(operators: Sequence[Operator], weights: tuple[float, ...] = (1.0,)) -> list[Row]:
+            return operator_rows(operators, weights, parts.pricer, chip, cluster)
+
+        tokens = batch.tokens if batch.chunks else self.padded(batch.decodes)
+        sequences = _one(_share(batch.sequences, micro))
+        listed = rows(self.lowering.tokens(_one(_share(tokens, micro)))) + rows(self.lowering.rows(sequences))
+        if batch.decodes:
+            mine, sums = self._largest(batch, micro, 1)
+            for part in self.lowering.decodes(_one(mine), sums):
+                listed += rows(part)
+        if batch.chunks:
+            listed += rows(self.lowering.chunks(batch.chunks), (1.0 / micro,))
+        nodes, weights = load_weights(_share(self.ranks * batch.tokens, micro))
+        listed += rows(self.lowering.shared(nodes, conditions.epoch), weights)
+        listed.append(host_row(float(parts.host(sequences)[0]), parts.pricer.source))
+        return step_breakdown(batch, listed)
+
+    def _decode_steps(self, parts: StepParts, batch: BatchShape, k: int) -> Array:
+        if not batch.decodes:
+            return np.zeros(k)
+        micro = self.lowering.micro_batches(batch.decodes)
+        mine, sums = self._largest(batch, micro, k)
+        fixed = parts.tokens(_one(_share(self.padded(batch.decodes), micro)))
+        fixed = fixed + parts.rows(_one(_share(batch.decodes, micro)))
+        fixed = fixed + parts.shared(_share(self.ranks * batch.decodes, micro))
+        return fixed + np.sum(parts.decodes(np.full(k, mine), sums), axis=0)
+
+    def _mixed_step(self, parts: StepParts, batch: BatchShape) -> float:
+        micro = self.lowering.micro_batches(batch.sequences)
+        total = parts.tokens(_one(_share(batch.tokens, micro))) + parts.rows(
+            _one(_share(batch.sequences, micro))
+        )
+        if batch.decodes:
+            mine, sums = self._largest(batch, micro, 1)
+            total = total + np.sum(parts.decodes(_one(mine), sums), axis=0)
+        shared = parts.shared(_share(self.ranks * batch.tokens, micro))
+        return float(total[0]) + parts.chunks(batch.chunks) / micro + shared
+
+    def _largest(self, batch: BatchShape, micro: int, k: int) -> tuple[float, list[Array]]:
+        """Decodes and sums of the largest micro-batch over k steps."""
+        n = batch.decodes
+        mine = float(_share(n, micro))
+        steps = np.arange(k, dtype=np.float64)
+        context = batch.context + n * steps
+        sums = [context * (mine / n)]
+        for w, windowed in zip(self.windows, batch.windowed, strict=True):
+            sums.append(np.minimum(windowed + n * steps, np.minimum(n * w, context)) * (mine / n))
+        return mine, sums
+
+
+def _share(whole: int, micro: int) -> int:
+    return -(-whole // micro)
+
+
+def _one(value: float) -> Array:
+    return np.array([float(value)])

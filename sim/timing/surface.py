@@ -1,0 +1,186 @@
+"""The engine's price list: a timer's parts as tables, filled when first asked for.
+
+Grids, on each of which a part is exact at the nodes and linear between them:
+  tokens   every token count up to 64; then 16j+1, 16j+8, 16(j+1) up to 512 and 64j+1, 64j+32, 64(j+1) beyond,
+           where the row tiles of products step
+  rows     exact at every number of sequences
+  decodes  for each number of decodes, mean contexts 2^(i/8) apart; the sum is what the engine keeps
+  shared   every token count on the timer's own grid of expert loads: exact
+  chunks   the timer's own function
+The error against the timer stays within 0.1 % (tests/test_surface.py).
+"""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+
+from sim.timing.parts import StepParts
+from sim.timing.priced import Array
+from sim.timing.step_timer import PartsTimer
+
+_FAR = 1 << 60
+"""Steps of a segment that nothing ends."""
+_ROWS_BLOCK = 64
+_DECODES_BLOCK = 32
+_NODES_PER_OCTAVE = 8
+_LONGEST = 22
+"""Mean contexts are tabled up to 2^22 tokens and extrapolated linearly beyond."""
+
+Curve = tuple[list[float], list[float], list[float]]
+"""Nodes, values and slopes of a piecewise linear function of one sum."""
+
+
+class StepSurface:
+    """Prices of one deployment's engine steps in seconds (`Surface[float]`).
+
+    Attributes:
+        windows: the w whose Σ min(context, w) the engine keeps in sums[1:].
+    """
+
+    def __init__(self, timer: PartsTimer) -> None:
+        self.windows = timer.windows
+        self._timer = timer
+        self._parts: StepParts = timer.parts()
+        self._pp = timer.deployment.parallel.pp
+        self._ranks = timer.ranks
+        self._tokens: list[float] = [0.0]
+        self._rows: list[float] = [0.0]
+        self._shared: list[float] = [0.0]
+        self._base: dict[int, float] = {}
+        self._curves: dict[int, tuple[Curve, ...]] = {}
+
+    def segment(self, decodes: int, sums: Sequence[int], growth: Sequence[int]) -> tuple[float, float, int]:
+        """(first, slope, length): decode-only step i (0 ≤ i < length) takes first + slope·i."""
+        first, slope, length = self.rank_segment(decodes, sums, growth)
+        return first + self.shared(self._ranks * decodes), slope, length
+
+    def mixed(self, decodes: int, sums: Sequence[int], chunks: Sequence[tuple[int, int]]) -> float:
+        """Seconds of one step with prefill chunks (new, past) beside the decodes."""
+        tokens = decodes
+        for chunk in chunks:
+            tokens += chunk[0]
+        micro = 1 if self._pp == 1 else max(1, min(self._pp, decodes + len(chunks)))
+        return self.rank_mixed(decodes, sums, chunks) + self._shared_by(self._ranks * tokens, micro)
+
+    def rank_segment(
+        self, decodes: int, sums: Sequence[int], growth: Sequence[int]
+    ) -> tuple[float, float, int]:
+        """As `segment`, without the part that all data-parallel ranks share."""
+        curves = self._curves.get(decodes)
+        if curves is None:
+            curves = self._tabulate(decodes)
+        first = self._base[decodes]
+        slope = 0.0
+        length = _FAR
+        for (nodes, values, slopes), total, step in zip(curves, sums, growth, strict=True):
+            i = bisect_right(nodes, total, 1, len(slopes)) - 1
+            per_token = slopes[i]
+            first += values[i] + per_token * (total - nodes[i])
+            if step > 0:
+                slope += per_token * step
+                if i + 1 < len(slopes):
+                    until = int((nodes[i + 1] - total) // step) + 1
+                    if until < length:
+                        length = until
+        return first, slope, length
+
+    def rank_mixed(self, decodes: int, sums: Sequence[int], chunks: Sequence[tuple[int, int]]) -> float:
+        """As `mixed`, without the part that all data-parallel ranks share."""
+        tokens = decodes
+        for chunk in chunks:
+            tokens += chunk[0]
+        sequences = decodes + len(chunks)
+        seconds = self._parts.chunks(chunks)
+        if self._pp > 1:
+            micro = max(1, min(self._pp, sequences))
+            tokens, sequences, seconds = -(-tokens // micro), -(-sequences // micro), seconds / micro
+        if tokens >= len(self._tokens):
+            self._extend_tokens(tokens)
+        if sequences >= len(self._rows):
+            self._extend_rows(sequences)
+        seconds += self._tokens[tokens] + self._rows[sequences]
+        if not decodes:
+            return seconds
+        curves = self._curves.get(decodes)
+        if curves is None:
+            curves = self._tabulate(decodes)
+        for (nodes, values, slopes), total in zip(curves, sums, strict=True):
+            i = bisect_right(nodes, total, 1, len(slopes)) - 1
+            seconds += values[i] + slopes[i] * (total - nodes[i])
+        return seconds
+
+    def shared(self, tokens: int) -> float:
+        """The part of a step that all ranks do together, on `tokens` in all."""
+        return self._shared_by(tokens, 1 if self._pp == 1 else self._timer.lowering.micro_batches(tokens))
+
+    def _shared_by(self, tokens: int, micro: int) -> float:
+        tokens = -(-tokens // micro)
+        if tokens >= len(self._shared):
+            self._shared = self._parts.shared_upto(_next_power(tokens)).tolist()
+        return self._shared[tokens]
+
+    def _extend_tokens(self, tokens: int) -> None:
+        """Table the token counts of the next powers of two."""
+        while tokens >= len(self._tokens):
+            start = len(self._tokens)
+            end = _next_power(max(start, 64))
+            nodes = token_nodes(start, end)
+            times = self._parts.tokens(nodes)
+            self._tokens += np.interp(np.arange(start, end + 1), nodes, times).tolist()
+
+    def _extend_rows(self, sequences: int) -> None:
+        start = len(self._rows)
+        end = max(sequences + 1, start + _ROWS_BLOCK)
+        self._rows += self._parts.rows(np.arange(start, end, dtype=np.float64)).tolist()
+
+    def _tabulate(self, decodes: int) -> tuple[Curve, ...]:
+        """Table the attention of a block of decode numbers and what else such steps cost."""
+        start = (decodes - 1) // _DECODES_BLOCK * _DECODES_BLOCK + 1
+        counts = np.arange(start, start + _DECODES_BLOCK, dtype=np.float64)
+        micro = np.minimum(self._pp, counts)
+        mine = np.ceil(counts / micro)
+        contexts = context_nodes()
+        flat = np.repeat(mine, len(contexts))
+        sums = np.outer(mine, contexts).ravel()
+        terms = self._parts.decodes(flat, [sums] * (1 + len(self.windows)))
+        tables = [term.reshape(len(counts), len(contexts)) for term in terms]
+        for i, n in enumerate(range(start, start + _DECODES_BLOCK)):
+            self._curves[n] = tuple(_curve(n * contexts, table[i]) for table in tables)
+            self._base[n] = self._decode_base(n, int(micro[i]))
+        return self._curves[decodes]
+
+    def _decode_base(self, decodes: int, micro: int) -> float:
+        """Everything of a decode-only step but its attention and the shared part."""
+        tokens, rows = -(-self._timer.padded(decodes) // micro), -(-decodes // micro)
+        if tokens >= len(self._tokens):
+            self._extend_tokens(tokens)
+        if rows >= len(self._rows):
+            self._extend_rows(rows)
+        return self._tokens[tokens] + self._rows[rows]
+
+
+@cache
+def context_nodes() -> Array:
+    """Mean contexts from 1 to 2^22, 2^(1/8) apart."""
+    return np.unique(np.round(2.0 ** (np.arange(_LONGEST * _NODES_PER_OCTAVE + 1) / _NODES_PER_OCTAVE)))
+
+
+def token_nodes(start: int, end: int) -> Array:
+    """Nodes from `start` to `end`: every one up to 64, three to a tile of 16 up to 512, of 64 beyond."""
+    nodes = {start, end}
+    nodes.update(range(start, min(end, 64) + 1))
+    for tile, first, last in ((16, 64, 512), (64, 512, end)):
+        for lower in range(first, min(end, last), tile):
+            nodes.update((lower + 1, lower + tile // 2, lower + tile))
+    return np.array(sorted(n for n in nodes if start <= n <= end), np.float64)
+
+
+def _curve(nodes: Array, values: Array) -> Curve:
+    slopes = np.diff(values) / np.diff(nodes)
+    return nodes.tolist(), values.tolist(), slopes.tolist()
+
+
+def _next_power(n: int) -> int:
+    return 1 << max(n, 64).bit_length() if n >= 64 else 64
