@@ -1,8 +1,8 @@
 """Serving: scheduler, KV cache, engine, router, fleet; `serve` runs a workload and returns its records."""
 
 from sim.serving.batch import SchedulerConfig
-from sim.serving.fleet import FleetConfig, serve
+from sim.serving.fleet import FleetConfig, serve, serve_fleet
 from sim.serving.records import RunResult
 from sim.serving.routers import ROUTERS, RouterName
 
-__all__ = ["ROUTERS", "FleetConfig", "RouterName", "RunResult", "SchedulerConfig", "serve"]
+__all__ = ["ROUTERS", "FleetConfig", "RouterName", "RunResult", "SchedulerConfig", "serve", "serve_fleet"]

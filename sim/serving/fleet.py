@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.deployment.deployment import Deployment
+from sim.models.architecture import MoeFfn
 from sim.serving.batch import SchedulerConfig
 from sim.serving.book import DONE, REFUSED, RequestBook
 from sim.serving.engine import Engine
@@ -42,9 +44,51 @@ class FleetConfig:
 
 
 def serve(
+    deployment: Deployment,
+    kv_blocks: int,
+    requests: Requests,
+    surface: Surface,
+    router: RouterName = "round_robin",
+) -> RunResult:
+    """Serve every request on a deployment's replicas; deterministic.
+
+    Args:
+        kv_blocks: KV blocks of one attention-dp rank.
+        surface: prices of one replica's steps, in seconds.
+    """
+    engine, parallel = deployment.engine, deployment.parallel
+    scheduler = SchedulerConfig(
+        block_size=engine.block_size,
+        num_blocks=kv_blocks,
+        max_model_len=engine.max_model_len,
+        max_num_batched_tokens=engine.max_num_batched_tokens,
+        max_num_scheduled_tokens=engine.max_num_batched_tokens,
+        max_num_seqs=engine.max_num_seqs,
+        enable_chunked_prefill=engine.enable_chunked_prefill,
+        enable_prefix_caching=engine.enable_prefix_caching,
+        async_scheduling=engine.async_scheduling,
+        priority=engine.policy == "priority",
+        watermark_blocks=int(engine.watermark * (kv_blocks + 1)),
+        scheduler_reserve_full_isl=engine.scheduler_reserve_full_isl,
+        long_prefill_token_threshold=engine.long_prefill_token_threshold,
+    )
+    # The ranks of a dense model share no step: each is an engine of its own. Those of a mixture of experts do.
+    lockstep = any(isinstance(layer.ffn, MoeFfn) for layer in deployment.model.layers)
+    apart = 1 if lockstep else parallel.dp
+    config = FleetConfig(
+        scheduler,
+        replicas=deployment.replicas * apart,
+        ranks=parallel.dp // apart,
+        router=router,
+        chips=parallel.chips // apart,
+    )
+    return serve_fleet(requests, surface, config)
+
+
+def serve_fleet(
     requests: Requests, surface: Surface, config: FleetConfig, *, step_by_step: bool = False
 ) -> RunResult:
-    """Serve every request; deterministic.
+    """Serve every request on replicas given by their scheduler's limits alone.
 
     Args:
         surface: prices of one replica's steps, in seconds.
