@@ -1,0 +1,48 @@
+"""The service-level objective: what a request must meet, and how many of all requests must meet it."""
+
+from typing import Annotated, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from sim.metrics.latency import Latencies
+from sim.units import Seconds
+
+PositiveSeconds = Annotated[Seconds, Field(gt=0)]
+
+
+class SloSpec(BaseModel):
+    """Bounds on one request, all to be met together, and the fraction of all arrivals that must meet them.
+
+    A bound that is absent is not asked for. Names and meaning are those of vLLM's `--goodput`
+    (ttft, tpot, e2el), so that goodput compares with measured files.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ttft: PositiveSeconds | None = None
+    """Longest time to the first token."""
+    tpot: PositiveSeconds | None = None
+    """Longest mean gap after the first token; a one-token answer counts as 0."""
+    e2el: PositiveSeconds | None = None
+    """Longest time from arrival to the last token."""
+    attainment: float = Field(default=0.99, gt=0, le=1)
+    """Fraction of all arrivals, rejected and unfinished ones included, that must meet every bound."""
+
+    @model_validator(mode="after")
+    def _asks_for_something(self) -> Self:
+        if self.ttft is None and self.tpot is None and self.e2el is None:
+            raise ValueError("an slo needs at least one of ttft, tpot, e2el")
+        return self
+
+    def met(self, latencies: Latencies) -> NDArray[np.bool_]:
+        """For each arrival, whether it finished within every bound."""
+        met = latencies.finished.copy()
+        if self.ttft is not None:
+            met &= latencies.ttft <= self.ttft
+        if self.tpot is not None:
+            met &= np.nan_to_num(latencies.tpot, nan=0.0) <= self.tpot
+        if self.e2el is not None:
+            met &= latencies.e2el <= self.e2el
+        return met

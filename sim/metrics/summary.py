@@ -1,0 +1,315 @@
+"""One run in one flat record: vLLM's `bench serve` field names first, ours beside them.
+
+docs/metrics.md defines every field. Fields are always all there; what cannot be said of a run is null.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.figures import Assumption
+from sim.metrics.admission import waiting_for
+from sim.metrics.bottleneck import TimeBreakdown
+from sim.metrics.fleet import Fleet, cost, energy, utilisation
+from sim.metrics.intertoken import gap_statistics, gaps
+from sim.metrics.latency import Latencies, latencies, statistics
+from sim.metrics.slo import SloSpec
+from sim.metrics.window import Backlog, Window, backlog, steady_window
+from sim.serving.records import REJECTED, RequestTable, RunResult
+from sim.version import __version__
+
+Value = str | float | int | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a run was asked to do, as it stands at the head of its record.
+
+    Attributes:
+        model: catalogue name or title; backend: engine family and version.
+        request_rate: mean offered requests/s; inf for closed loop or all at once.
+        burstiness: gamma shape of the gaps between arrivals (1: Poisson); None where it has no meaning.
+        max_concurrency: closed-loop limit, None for open arrivals.
+        seats: max_num_seqs of all attention-dp ranks of all replicas together.
+    """
+
+    model: str
+    backend: str
+    request_rate: float
+    burstiness: float | None
+    max_concurrency: int | None
+    seats: int
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The record of a run.
+
+    Attributes:
+        values: the flat fields, in the order they are written.
+        clients: the latency and goodput fields of each client, where there are several.
+        window: the steady part, None if the run has none.
+        steady: the window exists and the load did not outgrow the service in it; latencies of a run that is
+            not steady depend on how long it was.
+        breakdown: where the time went, if steps were priced.
+        assumptions: every figure the result rests on.
+    """
+
+    values: Mapping[str, Value]
+    clients: Mapping[str, Mapping[str, Value]]
+    window: Window | None
+    backlog: Backlog
+    steady: bool
+    breakdown: TimeBreakdown | None
+    assumptions: tuple[Assumption, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+    def to_json(self) -> dict[str, object]:
+        """The record as JSON has it: NaN becomes null and infinity the string "inf"."""
+        record: dict[str, object] = {name: _plain(value) for name, value in self.values.items()}
+        if self.clients:
+            record["clients"] = {
+                client: {name: _plain(value) for name, value in values.items()}
+                for client, values in self.clients.items()
+            }
+        if self.breakdown is not None:
+            record["time_by_resource"] = dict(self.breakdown.by_resource)
+            record["time_by_operator_group"] = self.breakdown.by_group
+        record["notes"] = list(self.notes)
+        record["assumptions"] = [
+            {"path": a.path, "value": a.text, "basis": a.basis, "source": a.source} for a in self.assumptions
+        ]
+        return record
+
+
+def summarise(
+    result: RunResult,
+    header: Header,
+    *,
+    slo: SloSpec | None = None,
+    fleet: Fleet | None = None,
+    breakdown: TimeBreakdown | None = None,
+    assumptions: tuple[Assumption, ...] = (),
+) -> Summary:
+    """Every metric of a run.
+
+    Args:
+        slo: bounds; without one, goodput and attainment are null.
+        fleet: chips and model, for utilisation, cost and energy; without it these are null.
+        breakdown: of `time_breakdown`, for `bound_by`, MBU and energy.
+    """
+    requests = result.requests
+    per_request = latencies(requests)
+    met = slo.met(per_request) if slo is not None else None
+    everyone = np.ones(len(requests.arrival), np.bool_)
+    window, trend = steady_window(result), backlog(result)
+    steady = window is not None and not trend.saturated
+    values = _identity(result, header) | _throughput(requests, per_request, met, result.duration)
+    values |= _latency_fields(per_request, None) | gap_statistics(gaps(result)).fields("itl")
+    values |= _attainment(met, everyone, slo)
+    values |= _steady_fields(result, per_request, met, slo, window)
+    values |= _fleet_fields(result, values, fleet, breakdown)
+    values |= _service_fields(result, header, trend, window, steady)
+    values |= _bound_fields(breakdown)
+    return Summary(
+        values=values,
+        clients=_clients(result, per_request, met, slo),
+        window=window,
+        backlog=trend,
+        steady=steady,
+        breakdown=breakdown,
+        assumptions=assumptions,
+        notes=(*result.notes, *_remarks(result, trend, window)),
+    )
+
+
+def _identity(result: RunResult, header: Header) -> dict[str, Value]:
+    requests = result.requests
+    return {
+        "version": __version__,
+        "date": None,  # a record is the same whenever it is made
+        "backend": header.backend,
+        "model_id": header.model,
+        "tokenizer_id": None,
+        "num_prompts": len(requests.arrival),
+        "request_rate": header.request_rate,
+        "burstiness": header.burstiness,
+        "max_concurrency": header.max_concurrency,
+        "duration": result.duration,
+    }
+
+
+def _throughput(
+    requests: RequestTable, per_request: Latencies, met: NDArray[np.bool_] | None, duration: float
+) -> dict[str, Value]:
+    done = per_request.finished
+    completed = int(np.count_nonzero(done))
+    prompt, output = int(requests.prompt_tokens[done].sum()), int(requests.output_tokens[done].sum())
+    good = None if met is None else int(np.count_nonzero(met))
+    return {
+        "completed": completed,
+        "failed": len(done) - completed,
+        "rejected": int(np.count_nonzero(requests.status == REJECTED)),
+        "total_input_tokens": prompt,
+        "total_output_tokens": output,
+        "request_throughput": _per(completed, duration),
+        "request_goodput": _per(good, duration),
+        "output_throughput": _per(output, duration),
+        "total_token_throughput": _per(prompt + output, duration),
+    }
+
+
+def _latency_fields(per_request: Latencies, chosen: NDArray[np.bool_] | None) -> dict[str, Value]:
+    fields: dict[str, Value] = {}
+    for name, column in (("ttft", per_request.ttft), ("tpot", per_request.tpot), ("e2el", per_request.e2el)):
+        fields |= statistics(column if chosen is None else column[chosen]).fields(name)
+    return fields
+
+
+def _attainment(
+    met: NDArray[np.bool_] | None, chosen: NDArray[np.bool_], slo: SloSpec | None
+) -> dict[str, Value]:
+    if met is None or slo is None:
+        return {"slo_attainment": None, "meets_slo": None}
+    arrivals = int(np.count_nonzero(chosen))
+    attained = _per(int(np.count_nonzero(met & chosen)), arrivals)
+    return {"slo_attainment": attained, "meets_slo": attained is not None and attained >= slo.attainment}
+
+
+def _steady_fields(
+    result: RunResult,
+    per_request: Latencies,
+    met: NDArray[np.bool_] | None,
+    slo: SloSpec | None,
+    window: Window | None,
+) -> dict[str, Value]:
+    """The twins of throughput and latency fields over the window; all null without one."""
+    requests = result.requests
+    start, end = (math.nan, math.nan) if window is None else (window.start, window.end)
+    arrived = (requests.arrival >= start) & (requests.arrival <= end)
+    left = per_request.finished & (requests.finish >= start) & (requests.finish < end)
+    length = end - start
+    output, prompt = int(requests.output_tokens[left].sum()), int(requests.prompt_tokens[left].sum())
+    preempted = int(requests.preemptions.sum())
+    share = float(requests.preemptions[arrived].sum()) / preempted if preempted else 0.0
+    rows = (result.segments.start >= start) & (result.segments.start < end)
+    fields: dict[str, Value] = {
+        "request_throughput": _per(int(np.count_nonzero(left)), length),
+        "request_goodput": None if met is None else _per(int(np.count_nonzero(met & left)), length),
+        "output_throughput": _per(output, length),
+        "total_token_throughput": _per(prompt + output, length),
+    }
+    fields |= _latency_fields(per_request, arrived)
+    fields |= gap_statistics(gaps(result, rows, share)).fields("itl")
+    fields |= _attainment(met, arrived, slo if window is not None else None)
+    return {f"steady_{name}": value for name, value in fields.items()}
+
+
+def _fleet_fields(
+    result: RunResult,
+    values: Mapping[str, Value],
+    fleet: Fleet | None,
+    breakdown: TimeBreakdown | None,
+) -> dict[str, Value]:
+    output = values["total_output_tokens"]
+    tokens = output if isinstance(output, int) else 0
+    mean_tpot_ms = values["mean_tpot_ms"]
+    fields: dict[str, Value] = {
+        "chips": result.chips,
+        "replicas": result.replicas,
+        "tokens_per_s_per_chip": _per(tokens, result.duration * result.chips),
+        "tokens_per_s_per_user": _per(1e3, mean_tpot_ms) if isinstance(mean_tpot_ms, float) else None,
+    }
+    if fleet is None:
+        absent = ("mfu", "mbu", "usd", "usd_per_million_output_tokens")
+        absent += ("mean_power_per_chip_w", "joules", "joules_per_output_token")
+        return fields | dict.fromkeys(absent)
+    fields |= utilisation(result, fleet, breakdown)
+    fields |= cost(result, fleet, tokens)
+    return fields | energy(result, fleet, breakdown, tokens)
+
+
+def _service_fields(
+    result: RunResult, header: Header, trend: Backlog, window: Window | None, steady: bool
+) -> dict[str, Value]:
+    requests, series = result.requests, result.series
+    prompt = int(requests.prompt_tokens.sum())
+    bins = len(series.time)
+    waits = waiting_for(series, header.seats)
+    return {
+        "steps": result.steps,
+        "mean_running": float(series.running.mean()) if bins else None,
+        "mean_waiting": float(series.waiting.mean()) if bins else None,
+        "max_waiting": float(series.waiting.max()) if bins else None,
+        "kv_blocks": result.kv_blocks,
+        "kv_peak": float(series.kv_used.max()) if bins else None,
+        "preemptions": int(requests.preemptions.sum()),
+        "cached_token_share": _per(int(requests.cached_tokens.sum()), prompt),
+        **{f"waiting_for_{what}": share for what, share in waits.items()},
+        "steady": steady,
+        "saturated": trend.saturated,
+        "backlog_growth_share": trend.share,
+        "steady_start": None if window is None else window.start,
+        "steady_end": None if window is None else window.end,
+        "littles_law_ratio": trend.littles_law,
+        "end_reason": result.end_reason,
+    }
+
+
+def _bound_fields(breakdown: TimeBreakdown | None) -> dict[str, Value]:
+    if breakdown is None:
+        return dict.fromkeys(("bound_by", "busy_share", "speed_of_light_share"))
+    return {
+        "bound_by": breakdown.bound_by,
+        "busy_share": breakdown.busy,
+        "speed_of_light_share": breakdown.light,
+    }
+
+
+def _clients(
+    result: RunResult, per_request: Latencies, met: NDArray[np.bool_] | None, slo: SloSpec | None
+) -> dict[str, Mapping[str, Value]]:
+    if len(result.clients) < 2:
+        return {}
+    clients: dict[str, Mapping[str, Value]] = {}
+    for index, name in enumerate(result.clients):
+        chosen = result.requests.client == index
+        completed = int(np.count_nonzero(per_request.finished & chosen))
+        good = None if met is None else int(np.count_nonzero(met & chosen))
+        clients[name] = {
+            "num_prompts": int(np.count_nonzero(chosen)),
+            "completed": completed,
+            "request_throughput": _per(completed, result.duration),
+            "request_goodput": _per(good, result.duration),
+            **_latency_fields(per_request, chosen),
+            **_attainment(met, chosen, slo),
+        }
+    return clients
+
+
+def _remarks(result: RunResult, trend: Backlog, window: Window | None) -> tuple[str, ...]:
+    """What a reader must know before using the latencies."""
+    remarks: list[str] = []
+    if trend.saturated:
+        remarks.append(
+            f"The queue grows: {100 * trend.share:.0f} of 100 requests find no service in time, so latencies "
+            "depend on how long the run was."
+        )
+    if window is None and len(result.requests.arrival):
+        remarks.append(
+            "The run has no steady part: arrivals span less than it takes to fill and drain the service."
+        )
+    return tuple(remarks)
+
+
+def _per(amount: float | None, whole: float) -> float | None:
+    return amount / whole if amount is not None and whole > 0 else None
+
+
+def _plain(value: Value) -> Value:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else "inf"
+    return value
