@@ -11,10 +11,11 @@ def main() -> None:
     """Entry point of the command."""
     # A pool of BLAS threads costs start-up time and is never used: arrays here are small.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    sys.exit(_exit_code(sys.argv[1:]))
+    sys.exit(execute(sys.argv[1:]))
 
 
-def _exit_code(arguments: list[str]) -> int:
+def execute(arguments: list[str]) -> int:
+    """Runs one command line and returns its exit code: 2 after one sentence about a mistake of the user's."""
     from sim.cli.app import app
     from sim.errors import UserError
 

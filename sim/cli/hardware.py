@@ -1,17 +1,18 @@
 """`bandwall hardware list | show | check`: the catalogue of chips and clusters, and a user's own profile."""
 
-from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sim.cli.options import JsonFile
 from sim.cli.output import console, print_table, write_json
+from sim.cli.wording import ABSENT
 
 if TYPE_CHECKING:
-    from sim.figures import Assumption
+    from sim import HardwareProfile
+    from sim.hardware.cluster import Tier
 
-verbs = typer.Typer(help="Chips and clusters: list, show, check.", no_args_is_help=False)
+verbs = typer.Typer(help="Chips and clusters: list, show, check.")
 
 Name = Annotated[
     str, typer.Argument(metavar="NAME", help="Catalogue name, or a path to a profile.", show_default=False)
@@ -23,28 +24,18 @@ def list_all(json: JsonFile = None) -> None:
     """List the chips and clusters of the catalogue."""
     import sim
 
-    catalogue = sim.list_hardware()
+    profiles = sim.list_hardware()
+    write_json(json, [profile.to_json() for profile in profiles])
     out = console(json)
-    columns = ("chip", "vendor", "bf16", "fp8", "memory", "bandwidth", "assumed")
-    rows = [
-        (
-            chip.name,
-            chip.vendor,
-            _rate(chip.compute.peak.get("bf16")),
-            _rate(chip.compute.peak.get("fp8")),
-            f"{chip.memory.capacity / 2**30:.0f} GiB",
-            f"{chip.memory.bandwidth / 1e12:.2f} TB/s",
-            _assumed(assumptions),
-        )
-        for chip, assumptions in catalogue.chips
+    chips = [_chip_row(p) for p in profiles if p.cluster is None]
+    columns = ("chip", "vendor", "bf16 TFLOP/s", "fp8 TFLOP/s", "GiB", "TB/s", "assumed")
+    print_table(out, "Chips", columns, chips, text_columns=2)
+    clusters = [
+        (c.name, c.title, c.chip.name, " · ".join(map(_tier, c.tiers)), str(c.chips))
+        for c in (profile.cluster for profile in profiles)
+        if c is not None
     ]
-    print_table(out, "Chips", columns, rows, text_columns=2)
-    boxes = [
-        (c.name, c.title, str(c.chips), c.chip.name, " · ".join(f"{t.name} {t.domain}" for t in c.tiers))
-        for c, _ in catalogue.clusters
-    ]
-    print_table(out, "Clusters", ("cluster", "", "chips", "chip", "tiers"), boxes, text_columns=2)
-    write_json(json, catalogue.to_json())
+    print_table(out, "Clusters", ("cluster", "", "chip", "tiers", "chips"), clusters, text_columns=4)
 
 
 @verbs.command()
@@ -62,20 +53,31 @@ def check(name: Name, json: JsonFile = None) -> None:
 
     profile = sim.describe_hardware(name)
     _print(profile, json)
-    console(json).print(f"{name} is a valid {profile.kind} profile")
+    console(json).print(f"{name} is a valid {profile.kind} profile", markup=False)
 
 
-def _print(profile: "sim.HardwareProfile", json: str | None) -> None:  # noqa: F821
-    out = console(json)
-    rows = [(a.path, a.text, a.basis, a.source) for a in profile.assumptions]
-    print_table(out, profile.title, ("figure", "value", "basis", "source"), rows, text_columns=4)
+def _print(profile: "HardwareProfile", json: str | None) -> None:
     write_json(json, profile.to_json())
+    rows = [(a.path, a.text, a.basis, a.source) for a in profile.assumptions]
+    title = f"{profile.title}: {profile.assumed} of {len(rows)} figures are assumptions"
+    print_table(console(json), title, ("figure", "value", "basis", "source"), rows, text_columns=4)
 
 
-def _rate(flops: float | None) -> str:
-    return "–" if flops is None else f"{flops / 1e12:,.0f} TFLOP/s"
+def _chip_row(profile: "HardwareProfile") -> tuple[str, ...]:
+    chip = profile.chip
+    return (
+        chip.name,
+        chip.vendor,
+        *(_teraflops(chip.compute.peak.get(dtype)) for dtype in ("bf16", "fp8")),
+        f"{chip.memory.capacity / 2**30:,.0f}",
+        f"{chip.memory.bandwidth / 1e12:.2f}",
+        f"{profile.assumed} of {len(profile.assumptions)}",
+    )
 
 
-def _assumed(assumptions: "list[Assumption]") -> str:
-    counts = Counter(a.basis for a in assumptions)
-    return f"{counts['assumption'] + counts['unstated']} of {len(assumptions)}"
+def _teraflops(flops: float | None) -> str:
+    return ABSENT if flops is None else f"{flops / 1e12:,.0f}"
+
+
+def _tier(tier: "Tier") -> str:
+    return f"{tier.name} {tier.domain} at {tier.bandwidth / 1e9:,.0f} GB/s"

@@ -27,7 +27,7 @@ def scheduler(files: Files, json: JsonFile = None) -> None:
 
     report = sim.validate_scheduler(files)
     write_json(json, report.to_json())
-    rows = [(d.case, str(d.step), d.what) for d in report.differing]
+    rows = [(d.case, "" if d.step is None else str(d.step), d.what) for d in report.differing]
     out = console(json)
     if rows:
         print_table(out, "Differing cases", ("case", "step", "what"), rows, text_columns=3)

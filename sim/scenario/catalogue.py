@@ -10,20 +10,25 @@ from sim.figures import Assumption
 from sim.hardware import chip_names, cluster_names, load_chip, load_cluster
 from sim.hardware.chip import Chip
 from sim.hardware.cluster import Cluster
-from sim.models import ModelDescription, describe_model, load_model, model_names
 
 
 @dataclass(frozen=True, slots=True)
 class HardwareProfile:
-    """A chip or cluster read and resolved, with every figure it rests on."""
+    """A chip, or a cluster of it, read and resolved, with every figure it rests on."""
 
-    resolved: Chip | Cluster
+    chip: Chip
+    cluster: Cluster | None
     assumptions: tuple[Assumption, ...]
 
     @property
     def kind(self) -> str:
         """'chip' or 'cluster'."""
-        return "chip" if isinstance(self.resolved, Chip) else "cluster"
+        return "chip" if self.cluster is None else "cluster"
+
+    @property
+    def title(self) -> str:
+        """The name a reader knows it by."""
+        return self.chip.title if self.cluster is None else self.cluster.title
 
     @property
     def assumed(self) -> int:
@@ -33,11 +38,12 @@ class HardwareProfile:
 
     def to_json(self) -> dict[str, object]:
         """Plain data: resolved SI numbers, and the figures behind them."""
+        resolved = self.chip if self.cluster is None else self.cluster
         return {
             "kind": self.kind,
-            "name": self.resolved.name,
-            "title": self.resolved.title,
-            "resolved": asdict(self.resolved),
+            "name": resolved.name,
+            "title": resolved.title,
+            "resolved": asdict(resolved),
             "figures": [asdict(a) for a in self.assumptions],
         }
 
@@ -45,21 +51,16 @@ class HardwareProfile:
 def describe_hardware(name: str, base: Path | None = None) -> HardwareProfile:
     """The chip or cluster of that name, or of the file at that path.
 
+    Args:
+        base: folder that a relative path starts from, the working directory if None.
     Raises:
         UserError: for an unknown name, or a file that is no valid profile.
     """
-    if _is_path(name):
-        tree = documents.load((base or Path()) / name).tree
-        is_cluster = isinstance(tree, dict) and "chip" in tree
-        loaded = load_cluster(name, base) if is_cluster else load_chip(name, base)
-    elif name in chip_names():
-        loaded = load_chip(name)
-    elif name in cluster_names():
-        loaded = load_cluster(name)
-    else:
-        raise unknown("chip or cluster", name, [*chip_names(), *cluster_names()])
-    resolved, assumptions = loaded
-    return HardwareProfile(resolved, tuple(assumptions))
+    if _names_a_cluster(name, base):
+        cluster, assumptions = load_cluster(name, base)
+        return HardwareProfile(cluster.chip, cluster, tuple(assumptions))
+    chip, assumptions = load_chip(name, base)
+    return HardwareProfile(chip, None, tuple(assumptions))
 
 
 def list_hardware() -> list[HardwareProfile]:
@@ -67,15 +68,10 @@ def list_hardware() -> list[HardwareProfile]:
     return [describe_hardware(name) for name in (*chip_names(), *cluster_names())]
 
 
-def describe_model(name: str, base: Path | None = None) -> ModelDescription:
-    """Counts of the model of that name, or of the file at that path (ours or a Hugging Face config.json)."""
-    return describe_model(load_model(name, base))
-
-
-def list_models() -> list[ModelDescription]:
-    """Every model of the catalogue."""
-    return [describe_model(name) for name in model_names()]
-
-
-def _is_path(name: str) -> bool:
-    return "/" in name or name.endswith((".yaml", ".yml", ".json"))
+def _names_a_cluster(name: str, base: Path | None) -> bool:
+    if "/" in name or name.endswith((".yaml", ".yml", ".json")):
+        tree = documents.load((base or Path()) / name).tree
+        return isinstance(tree, dict) and ("chip" in tree or "tiers" in tree)
+    if name not in chip_names() and name not in cluster_names():
+        raise unknown("chip or cluster", name, [*chip_names(), *cluster_names()])
+    return name in cluster_names()

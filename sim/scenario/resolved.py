@@ -12,6 +12,7 @@ from sim.deployment import read_deployment
 from sim.documents import Document
 from sim.errors import UserError, nearest
 from sim.hardware import read_chip, read_cluster
+from sim.hardware.catalogue import complete_cluster
 from sim.models import read_model
 
 Tree = dict[str, object]
@@ -91,20 +92,33 @@ def _kind(value: object) -> str:
     return "a mapping" if isinstance(value, dict) else f"'{value}'"
 
 
-def inlined(tree: Tree, base: Path) -> Tree:
-    """The tree with the model, cluster and chip it names in their full form, and with every default shown.
+def resolved(document: Document, base: Path) -> Tree:
+    """The short form's tree with names inlined; a cluster written in place is completed.
 
     Args:
         base: folder that relative paths start from.
     Raises:
         UserError: for a name that is in no catalogue or a file that cannot be read.
     """
+    tree = cast("Tree", document.tree)
+    cluster = tree.get("cluster")
+    if isinstance(cluster, dict):
+        whole = complete_cluster(cast("Tree", cluster), document, base, ("cluster",))
+        return inlined(tree | {"cluster": whole}, base)
+    return inlined(tree, base)
+
+
+def inlined(tree: Tree, base: Path) -> Tree:
+    """The tree with the model, cluster and chip it names in their full form, and with every default shown.
+
+    Raises:
+        UserError: for a name that is in no catalogue or a file that cannot be read.
+    """
     full: Tree = {"schema": 1} | tree
-    if isinstance(full.get("model"), str):
-        full["model"] = read_model(cast("str", full["model"]), base)
-    if isinstance(full.get("cluster"), str):
-        full["cluster"] = read_cluster(cast("str", full["cluster"]), base)
-    cluster = full.get("cluster")
+    if isinstance(model := full.get("model"), str):
+        full["model"] = read_model(model, base)
+    if isinstance(cluster := full.get("cluster"), str):
+        full["cluster"] = cluster = read_cluster(cluster, base)
     if isinstance(cluster, dict) and isinstance(chip := cast("Tree", cluster).get("chip"), str):
         full["cluster"] = cast("Tree", cluster) | {"chip": read_chip(chip, base)}
     full["deployment"] = read_deployment(full.get("deployment"))

@@ -10,7 +10,7 @@ from sim import documents
 from sim.errors import UserError
 from sim.scenario.overrides import Override, overridden, parse_override
 from sim.scenario.paths import root
-from sim.scenario.resolved import Tree, inlined, short_form
+from sim.scenario.resolved import Tree, inlined, resolved, short_form
 from sim.scenario.schema import ScenarioSpec
 from sim.scenario.yaml_text import yaml_text
 
@@ -55,7 +55,7 @@ def load(path: str | Path, sets: Sequence[str] = ()) -> Scenario:
     path = Path(path)
     document = short_form(documents.load(path))
     base = path.parent
-    written = inlined(cast("Tree", document.tree), base)
+    written = resolved(document, base)
     tree = written
     overrides = [parse_override(text) for text in sets]
     for override in overrides:

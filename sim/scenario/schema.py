@@ -8,10 +8,9 @@ from sim.deployment import DeploymentSpec
 from sim.hardware import ClusterProfile
 from sim.metrics import SloSpec
 from sim.models import ModelSpec
+from sim.serving.routers import RouterName
+from sim.timing.step_timer import Fidelity
 from sim.workload import WorkloadSpec
-
-Fidelity = Literal["roofline", "analytic"]
-Router = Literal["round_robin", "least_outstanding", "least_kv", "prefix_affinity"]
 
 
 class ScenarioSpec(BaseModel):
@@ -34,7 +33,7 @@ class ScenarioSpec(BaseModel):
         DeploymentSpec, Field(description="How the model is cut up over the chips, and the engine's limits.")
     ] = DeploymentSpec()
     router: Annotated[
-        Router, Field(description="Which replica gets a request; ties go to the lowest number.")
+        RouterName, Field(description="Which replica gets a request; ties go to the lowest number.")
     ] = "round_robin"
     workload: Annotated[WorkloadSpec, Field(description="Arrivals and lengths of the requests.")]
     slo: Annotated[

@@ -27,4 +27,6 @@ _Writer.add_representer(str, _string)
 
 def yaml_text(tree: object) -> str:
     """The text, keys in the tree's order, small collections on one line."""
-    return yaml.dump(tree, Dumper=_Writer, sort_keys=False, allow_unicode=True, width=110)
+    return yaml.dump(
+        tree, Dumper=_Writer, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None
+    )
