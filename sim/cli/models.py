@@ -6,10 +6,12 @@ import typer
 
 from sim.cli.options import JsonFile
 from sim.cli.output import console, print_table, write_json
-from sim.cli.wording import amount
+from sim.cli.wording import ABSENT, amount, significant
 
 if TYPE_CHECKING:
-    from sim.models import ModelDescription
+    from rich.console import Console
+
+    from sim.models.describe import ModelDescription
 
 verbs = typer.Typer(help="Models: list, show, check.")
 
@@ -29,22 +31,22 @@ def list_all(json: JsonFile = None) -> None:
     import sim
 
     models = sim.list_models()
-    columns = ("model", "title", "total", "active", "bf16", "fp8", "KV B/token", "context")
+    write_json(json, [m.to_json() for m in models])
+    columns = ("model", "", "total B", "active B", "fp8", "bf16", "KV B/token", "context")
     rows = [
         (
             m.name,
             m.title,
-            _billions(m.total_params),
-            _billions(m.active_params),
-            amount(m.weight_bytes["bf16"]),
+            significant(m.total_params / 1e9),
+            significant(m.active_params / 1e9),
             amount(m.weight_bytes["fp8"]),
+            amount(m.weight_bytes["bf16"]),
             f"{m.kv_bytes_per_token['bf16']:,.0f}",
             f"{m.context:,}",
         )
         for m in models
     ]
     print_table(console(json), "Models", columns, rows, text_columns=2)
-    write_json(json, [m.to_json() for m in models])
 
 
 @verbs.command()
@@ -65,9 +67,48 @@ def check(name: Name, json: JsonFile = None) -> None:
 
 
 def _print(model: "ModelDescription", json: str | None) -> None:
-    out = console(json)
     write_json(json, model.to_json())
+    out = console(json)
+    out.print(f"{model.title or model.name}: {model.source}", markup=False)
+    layers = [(text,) for text in model.layers]
+    print_table(out, "Layers", ("",), layers)
+    _counts(out, model)
+    _bytes(out, model)
+    flops = [(f"{c:,}", significant(f / 1e9)) for c, f in model.flops_per_token.items()]
+    print_table(out, "GFLOP per decoded token by context", ("context", "GFLOP"), flops, text_columns=0)
 
 
-def _billions(count: float) -> str:
-    return f"{count / 1e9:,.1f} B"
+def _counts(out: "Console", model: "ModelDescription") -> None:
+    total, active = model.total_params, model.active_params
+    rows = [(kind, f"{count:,}", "") for kind, count in model.params_by_kind.items() if count]
+    rows += [
+        ("total", f"{total:,}", _published(model.published_total, model.total_vs_published)),
+        ("active", f"{active:,}", _published(model.published_active, model.active_vs_published)),
+    ]
+    if model.mtp_params:
+        rows.append(("MTP modules, beside the total", f"{model.mtp_params:,}", ""))
+    print_table(out, "Parameters", ("kind", "count", "published"), rows)
+
+
+def _published(count: float | None, apart: float | None) -> str:
+    if count is None or apart is None:
+        return ABSENT
+    return f"{significant(count / 1e9)} B ({apart:+.1%})"
+
+
+def _bytes(out: "Console", model: "ModelDescription") -> None:
+    expanded = model.kv_bytes_per_token_expanded
+    rows = [
+        (
+            dtype,
+            amount(size),
+            amount(model.weight_bytes_deployed[dtype]),
+            f"{model.kv_bytes_per_token[dtype]:,.0f}",
+            ABSENT if expanded is None else f"{expanded[dtype]:,.0f}",
+        )
+        for dtype, size in model.weight_bytes.items()
+    ]
+    columns = ("type", "all weights", "as deployed", "KV B/token", "MLA expanded")
+    print_table(out, "Bytes by precision", columns, rows)
+    if model.state_bytes_per_sequence:
+        out.print(f"Recurrent state: {model.state_bytes_per_sequence:,} B per sequence", markup=False)

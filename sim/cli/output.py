@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim import documents
-
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -23,6 +21,8 @@ def write_json(target: str | None, content: object) -> None:
     if target == "-":
         sys.stdout.write(text)
     else:
+        from sim import documents
+
         documents.write_text(Path(target), text)
 
 
@@ -55,11 +55,15 @@ def print_table(
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(title, "bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    headed = any(columns)
+    table = Table(box=box.SIMPLE_HEAD if headed else None, show_header=headed, pad_edge=False)
     for index, name in enumerate(columns):
         numeric = index >= text_columns
         table.add_column(name, justify="right" if numeric else "left", no_wrap=numeric)
     for row in rows:
         # Text, not str: a name from a user's file is no markup.
         table.add_row(*(Text(cell) for cell in row))
+    out.print(Text(title, "bold"))
     out.print(table)
+    if not headed:
+        out.print()

@@ -10,6 +10,9 @@ from sim.figures import Assumption
 from sim.hardware import chip_names, cluster_names, load_chip, load_cluster
 from sim.hardware.chip import Chip
 from sim.hardware.cluster import Cluster
+from sim.models import load_model, model_names
+from sim.models.describe import ModelDescription
+from sim.models.describe import describe_model as describe_architecture
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +78,17 @@ def _names_a_cluster(name: str, base: Path | None) -> bool:
     if name not in chip_names() and name not in cluster_names():
         raise unknown("chip or cluster", name, [*chip_names(), *cluster_names()])
     return name in cluster_names()
+
+
+def describe_model(name: str, base: Path | None = None) -> ModelDescription:
+    """Counts of the model of that name, hub id, or file: ours or a Hugging Face config.json.
+
+    Raises:
+        UserError: for an unknown name, or a file that is not understood.
+    """
+    return describe_architecture(load_model(name, base))
+
+
+def list_models() -> list[ModelDescription]:
+    """Every model of the catalogue."""
+    return [describe_model(name) for name in model_names()]

@@ -26,6 +26,10 @@ class Override:
     path: tuple[str | int, ...]
     value: str
 
+    def place(self, _key: str) -> str:
+        """Where a changed entry was written."""
+        return f"--set {self.text}"
+
     def refused(self, why: str) -> UserError:
         """The error that names this override."""
         return UserError(f"--set {self.text}: {why}")

@@ -4,6 +4,8 @@ The resolved tree explains a result on its own: it needs no catalogue, shows the
 and is itself a valid scenario.
 """
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -79,9 +81,14 @@ def _only_known(document: Document, known: tuple[str, ...]) -> None:
 
 
 def _refused(document: Document, path: tuple[str | int, ...], what: str) -> UserError:
+    return UserError(f"{_place(document, path)}: {what}")
+
+
+def _place(document: Document, path: tuple[str | int, ...]) -> str:
+    """'file:line: path', as far as they are known."""
     line = document.line(path)
     where = document.name if line is None else f"{document.name}:{line}"
-    return UserError(": ".join(part for part in (where, ".".join(map(str, path)), what) if part))
+    return ": ".join([where, ".".join(map(str, path))] if path else [where])
 
 
 def _kind(value: object) -> str:
@@ -103,23 +110,35 @@ def resolved(document: Document, base: Path) -> Tree:
     tree = cast("Tree", document.tree)
     cluster = tree.get("cluster")
     if isinstance(cluster, dict):
-        whole = complete_cluster(cast("Tree", cluster), document, base, ("cluster",))
-        return inlined(tree | {"cluster": whole}, base)
-    return inlined(tree, base)
+        tree = tree | {"cluster": complete_cluster(cast("Tree", cluster), document, base, ("cluster",))}
+    return inlined(tree, base, lambda key: _place(document, (key,)))
 
 
-def inlined(tree: Tree, base: Path) -> Tree:
+def inlined(tree: Tree, base: Path, place: Callable[[str], str]) -> Tree:
     """The tree with the model, cluster and chip it names in their full form, and with every default shown.
 
+    Args:
+        place: where the entry of that key was written, for errors.
     Raises:
         UserError: for a name that is in no catalogue or a file that cannot be read.
     """
     full: Tree = {"schema": 1} | tree
-    if isinstance(model := full.get("model"), str):
-        full["model"] = read_model(model, base)
-    if isinstance(cluster := full.get("cluster"), str):
-        full["cluster"] = cluster = read_cluster(cluster, base)
-    if isinstance(cluster, dict) and isinstance(chip := cast("Tree", cluster).get("chip"), str):
-        full["cluster"] = cast("Tree", cluster) | {"chip": read_chip(chip, base)}
-    full["deployment"] = read_deployment(full.get("deployment"))
+    with _told_from(place("model")):
+        if isinstance(model := full.get("model"), str):
+            full["model"] = read_model(model, base)
+    with _told_from(place("cluster")):
+        if isinstance(cluster := full.get("cluster"), str):
+            full["cluster"] = cluster = read_cluster(cluster, base)
+        if isinstance(cluster, dict) and isinstance(chip := cast("Tree", cluster).get("chip"), str):
+            full["cluster"] = cast("Tree", cluster) | {"chip": read_chip(chip, base)}
+    with _told_from(place("deployment")):
+        full["deployment"] = read_deployment(full.get("deployment"))
     return full | {key: full.get(key, value) for key, value in _DEFAULTS.items()}
+
+
+@contextmanager
+def _told_from(place: str) -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{place}: {error}") from None

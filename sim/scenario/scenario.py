@@ -32,8 +32,10 @@ class Scenario:
     spec: ScenarioSpec
 
     def resolved_text(self, folder: Path | None = None) -> str:
-        """The resolved tree as YAML; given a folder, a trace's path is relative to it."""
-        return yaml_text(self.tree if folder is None else _moved(self.tree, self.base, folder))
+        """The resolved tree as YAML; given a folder, paths of the workload's files are relative to it."""
+        if folder is None:
+            return yaml_text(self.tree)
+        return yaml_text(self.tree | {"workload": _moved(self.tree["workload"], self.base, folder)})
 
     def write_resolved(self, path: Path) -> None:
         """Writes the resolved scenario, which runs from where it lies.
@@ -59,7 +61,8 @@ def load(path: str | Path, sets: Sequence[str] = ()) -> Scenario:
     tree = written
     overrides = [parse_override(text) for text in sets]
     for override in overrides:
-        tree = inlined(cast("Tree", overridden(override, tree, root(ScenarioSpec))), base)
+        changed = cast("Tree", overridden(override, tree, root(ScenarioSpec)))
+        tree = inlined(changed, base, override.place)
     return Scenario(path.name, base, tree, _checked(document, written, tree, overrides))
 
 
@@ -76,12 +79,14 @@ def _checked(
         raise
 
 
-def _moved(tree: Tree, base: Path, folder: Path) -> Tree:
-    """The tree with its trace's path relative to `folder` instead of `base`."""
-    workload = cast("Tree", tree["workload"])
-    arrivals = workload.get("arrivals")
-    trace = cast("Tree", arrivals).get("path") if isinstance(arrivals, dict) else None
-    if not isinstance(trace, str) or Path(trace).is_absolute():
-        return tree
-    moved = os.path.relpath(base / trace, folder)
-    return tree | {"workload": workload | {"arrivals": cast("Tree", arrivals) | {"path": moved}}}
+def _moved(node: object, base: Path, folder: Path) -> object:
+    """A workload with the paths in it relative to `folder` instead of `base`."""
+    if isinstance(node, list):
+        return [_moved(item, base, folder) for item in cast("list[object]", node)]
+    if not isinstance(node, dict):
+        return node
+    entries = {key: _moved(value, base, folder) for key, value in cast("Tree", node).items()}
+    path = entries.get("path")
+    if isinstance(path, str) and not Path(path).is_absolute():
+        entries["path"] = os.path.relpath(base / path, folder)
+    return entries
