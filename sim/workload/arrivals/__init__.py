@@ -1,0 +1,34 @@
+"""Arrival processes. The union of their specs is the registry: a new one is its file and its name here."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from sim.workload.arrivals.burst import Burst
+from sim.workload.arrivals.closed import Closed
+from sim.workload.arrivals.constant import ConstantRate
+from sim.workload.arrivals.gamma import Gamma
+from sim.workload.arrivals.poisson import Poisson
+from sim.workload.arrivals.synthetic import Synthetic
+from sim.workload.arrivals.trace import Trace
+
+Process = Poisson | Gamma | ConstantRate | Burst | Closed
+"""Say only when requests arrive; lengths come from the workload's distributions."""
+
+Source = Trace | Synthetic
+"""Bring whole requests: arrivals, lengths, shared prefixes."""
+
+Arrivals = Annotated[Process | Source, Field(discriminator="process")]
+
+__all__ = [
+    "Arrivals",
+    "Burst",
+    "Closed",
+    "ConstantRate",
+    "Gamma",
+    "Poisson",
+    "Process",
+    "Source",
+    "Synthetic",
+    "Trace",
+]

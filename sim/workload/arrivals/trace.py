@@ -1,0 +1,153 @@
+"""Replay of recorded requests: their arrivals, lengths and shared prefixes.
+
+    arrival = (recorded time - start) · time_scale
+
+With `rate` or `concurrency` the recorded times are set aside: the requests come in file order as a Poisson
+process or in a closed loop. A file without times (ShareGPT, most benchmark results) needs one of them.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from sim.errors import UserError
+from sim.units import Seconds
+from sim.workload.arrivals.renewal import Policy, Rate, renewal_times
+from sim.workload.extent import Extent
+from sim.workload.prompts import prompts_of_blocks, prompts_of_parents, renumbered
+from sim.workload.requests import Requests
+from sim.workload.streams import stream
+from sim.workload.traces.benchmark_results import CHARACTERS_PER_TOKEN, read_sharegpt, read_vllm_bench
+from sim.workload.traces.csv_trace import read_azure, read_burstgpt, read_csv
+from sim.workload.traces.json_lines import read_jsonl, read_mooncake
+from sim.workload.traces.table import TraceTable
+
+Format = Literal["csv", "jsonl", "mooncake", "azure", "burstgpt", "vllm-bench", "sharegpt"]
+OurColumn = Literal[
+    "arrival_s", "prompt_tokens", "output_tokens", "session", "turn", "prefix_of", "priority", "client"
+]
+TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+
+
+class Trace(Policy):
+    """Requests as somebody recorded them."""
+
+    process: Literal["trace"]
+    path: str = Field(description="the file, plain or gzip'ed, relative to the scenario")
+    format: Format = Field(default="csv", description="what the file looks like")
+    columns: dict[OurColumn, str] = Field(
+        default_factory=dict[OurColumn, str], description="our column → the file's, for csv and jsonl"
+    )
+    time_unit: Literal["s", "ms", "us", "ns"] = Field(
+        default="s", description="unit of csv and jsonl arrivals"
+    )
+    time_scale: Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)] = Field(
+        default=1.0, description="factor on the recorded times: 0.5 doubles the load"
+    )
+    start: Seconds = Field(default=0.0, description="recorded time at which the replay begins")
+    rate: Rate | None = Field(
+        default=None, description="Poisson arrivals at this rate instead of recorded times"
+    )
+    concurrency: Annotated[int, Field(ge=1, strict=True)] | None = Field(
+        default=None, description="closed loop instead of recorded times"
+    )
+    characters_per_token: Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)] = Field(
+        default=CHARACTERS_PER_TOKEN, description="for sharegpt, whose texts have no token counts"
+    )
+
+    @model_validator(mode="after")
+    def _options_fit_together(self) -> Self:
+        if self.rate is not None and self.concurrency is not None:
+            raise ValueError("a trace takes 'rate' or 'concurrency', not both")
+        if self.columns and self.format not in ("csv", "jsonl"):
+            raise ValueError(f"'columns' is for csv and jsonl; the columns of {self.format} are fixed")
+        return self
+
+    def requests(self, extent: Extent, seed: int, base: Path | None) -> Requests:
+        """The recorded requests within `extent`.
+
+        Raises:
+            UserError: an unreadable or malformed file, no times where they are needed, nothing left.
+        """
+        path = (base or Path()) / self.path
+        table = self._read(path)
+        arrival, rows = self._arrivals(table, path, extent, seed)
+        if not len(rows):
+            raise UserError(
+                f"{path.name}: none of its {len(table.prompt_tokens)} requests lies within start and duration"
+            )
+        return _requests(table, arrival, rows, self.concurrency)
+
+    def _read(self, path: Path) -> TraceTable:
+        columns = {str(ours): theirs for ours, theirs in self.columns.items()}
+        unit = TIME_UNITS[self.time_unit]
+        match self.format:
+            case "csv":
+                return read_csv(path, columns, unit)
+            case "jsonl":
+                return read_jsonl(path, columns, unit)
+            case "mooncake":
+                return read_mooncake(path)
+            case "azure":
+                return read_azure(path)
+            case "burstgpt":
+                return read_burstgpt(path)
+            case "vllm-bench":
+                return read_vllm_bench(path)
+            case "sharegpt":
+                return read_sharegpt(path, self.characters_per_token)
+
+    def _arrivals(
+        self, table: TraceTable, path: Path, extent: Extent, seed: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Arrival times (s) and the rows they belong to, in order of arrival."""
+        rows = len(table.prompt_tokens)
+        if self.concurrency is not None or self.rate is not None:
+            count = rows if extent.count is None else min(rows, extent.count)
+            return self._replaced_arrivals(Extent(count, extent.duration), seed)
+        if table.arrival is None:
+            raise UserError(f"{path.name} has no arrival times; give arrivals.rate or arrivals.concurrency")
+        order = np.argsort(table.arrival, kind="stable")
+        times = (table.arrival[order] - self.start) * self.time_scale
+        wanted = times >= 0
+        if extent.duration is not None:
+            wanted &= times <= extent.duration
+        return times[wanted][: extent.count], order[wanted][: extent.count]
+
+    def _replaced_arrivals(self, extent: Extent, seed: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        if self.rate is None:
+            assert extent.count is not None
+            return np.zeros(extent.count), np.arange(extent.count)
+        times = renewal_times(stream(seed, "arrivals").standard_exponential, self.rate, extent)
+        return times, np.arange(len(times))
+
+
+def _requests(
+    table: TraceTable, arrival: NDArray[np.float64], rows: NDArray[np.int64], concurrency: int | None
+) -> Requests:
+    def taken(column: NDArray[np.int64]) -> NDArray[np.int64]:
+        return column[rows] if len(column) else column
+
+    prompt, output = table.prompt_tokens[rows], table.output_tokens[rows]
+    pieces, answers = None, np.empty(0, np.int64)
+    if table.blocks is not None:
+        kept = [table.blocks[row] for row in cast("list[int]", rows.tolist())]
+        pieces, answers = prompts_of_blocks(kept, table.block_tokens, prompt)
+    elif len(table.parent):
+        pieces, answers = prompts_of_parents(renumbered(table.parent, rows), prompt, output)
+    return Requests(
+        arrival=arrival,
+        prompt_tokens=prompt,
+        output_tokens=output,
+        priority=taken(table.priority),
+        pieces=pieces,
+        output_segment=answers,
+        session=taken(table.session),
+        client=taken(table.client),
+        clients=table.clients,
+        concurrency=concurrency,
+        synthetic=table.note,
+    )
