@@ -183,7 +183,7 @@ def test_a_closed_pipe_ends_quietly(small):
         (["rnu"], "run"),
         (["run"], "SCENARIO"),
         (["run", "x.yaml", "--jsn", "y"], "--json"),
-        (["explain", EXAMPLE, "--decode", "many"], "many"),
+        (["explain", EXAMPLE, "--decode", "many"], "--decode"),
         (["hardware", "show", "h2000"], "did you mean 'h200'"),
         (["models", "show", "ax-k7"], "did you mean 'ax-k"),
     ],

@@ -109,6 +109,13 @@ def test_an_override_may_name_another_model_cluster_or_chip(override, path, valu
     assert node == value
 
 
+def test_another_engine_version_brings_its_own_table_under_what_is_stated(written):
+    engine = sim.load(written(SHORT), ["deployment.engine.version=0.12"]).tree["deployment"]["engine"]
+    assert engine["version"] == "0.12"
+    assert engine["async_scheduling"] is False
+    assert engine["max_num_seqs"] == 64
+
+
 def test_an_overridden_figure_is_shown_among_the_assumptions(written):
     scenario = sim.load(written(SHORT), ["cluster.chip.memory.bandwidth=6TB/s"])
     outcome = sim.simulate(scenario)

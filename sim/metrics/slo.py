@@ -21,14 +21,17 @@ class SloSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    ttft: PositiveSeconds | None = None
-    """Longest time to the first token."""
-    tpot: PositiveSeconds | None = None
-    """Longest mean gap after the first token; a one-token answer counts as 0."""
-    e2el: PositiveSeconds | None = None
-    """Longest time from arrival to the last token."""
-    attainment: float = Field(default=0.99, gt=0, le=1)
-    """Fraction of all arrivals, rejected and unfinished ones included, that must meet every bound."""
+    ttft: PositiveSeconds | None = Field(None, description="longest time to the first token")
+    tpot: PositiveSeconds | None = Field(
+        None, description="longest mean gap after the first token, 0 for a one-token answer"
+    )
+    e2el: PositiveSeconds | None = Field(None, description="longest time from arrival to the last token")
+    attainment: float = Field(
+        default=0.99,
+        gt=0,
+        le=1,
+        description="fraction of all arrivals, also rejected and unfinished, that must meet every bound",
+    )
 
     @model_validator(mode="after")
     def _asks_for_something(self) -> Self:

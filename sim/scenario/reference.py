@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import cast
 
 from sim import documents
+from sim.deployment import read_deployment
 from sim.scenario.schema import ScenarioSpec
 
 Node = Mapping[str, object]
@@ -33,11 +34,13 @@ also be a mapping `{value, low, high, basis, source}` that says how the number i
   VALUE starts from the scenario's folder.
 - The resolved tree (`--resolved FILE`, and beside every `--json FILE`) has every name replaced by what it
   names and is a scenario itself.
+- Fields of `deployment.engine` that are left out come from the table of its family and version, the same for
+  every chip; the values of the default version are shown below.
 - Editors complete and check scenarios with `docs/scenario.schema.json` (`bandwall schema`).
 """
 
-_SKIPPED = ("ClusterProfile", "ModelSpec")
-"""Described in docs/hardware-profiles.md and docs/models.md."""
+_SKIPPED = {"ClusterProfile": "hardware-profiles.md", "ModelSpec": "models.md"}
+"""Parts that have a page of their own."""
 
 
 def json_schema() -> dict[str, object]:
@@ -87,22 +90,29 @@ def markdown() -> str:
     """The reference: one table per part of the scenario."""
     schema = cast("Node", ScenarioSpec.model_json_schema(by_alias=True))
     parts = cast("Mapping[str, Node]", schema["$defs"])
-    sections = [_HEAD, "\n## scenario\n\n" + _table(schema, parts)]
+    sections = [_HEAD, "\n## Scenario\n\n" + _table(schema, parts, {})]
     for name in _in_order(schema, parts):
         text = str(parts[name].get("description", "")).split("\n\n")[0].replace("\n", " ")
-        sections.append(f"\n## {name}\n\n{text}\n\n{_table(parts[name], parts)}")
+        shown = _table(parts[name], parts, _engine_table() if name == "EngineSpec" else {})
+        sections.append(f"\n## {name}\n\n{text}\n\n{shown}")
     return "".join(sections)
+
+
+def _engine_table() -> Node:
+    """What an engine does where nothing is stated: the table of the default family's default version."""
+    deployment = cast("Mapping[str, Node]", read_deployment(None))
+    return deployment["engine"]
 
 
 def _in_order(schema: Node, parts: Mapping[str, Node]) -> list[str]:
     """Names of the parts that the scenario reaches, in the order a reader meets them."""
     order: list[str] = []
-    waiting = [schema]
+    waiting: list[object] = [schema["properties"]]
     while waiting:
         for name in _referred(waiting.pop(0)):
             if name not in order and name not in _SKIPPED and "properties" in parts[name]:
                 order.append(name)
-                waiting.append(parts[name])
+                waiting.append(parts[name]["properties"])
     return order
 
 
@@ -119,27 +129,47 @@ def _referred(node: object) -> Iterator[str]:
             yield from _referred(value)
 
 
-def _table(part: Node, parts: Mapping[str, Node]) -> str:
+def _table(part: Node, parts: Mapping[str, Node], defaults: Node) -> str:
+    """One row per field; `defaults` are those that the schema does not know."""
     required = cast("list[str]", part.get("required", []))
     rows = ["| field | value | default | |", "|---|---|---|---|"]
     for name, field in cast("Mapping[str, Node]", part.get("properties", {})).items():
         default = "required" if name in required else _default(field)
-        text = str(field.get("description", "")).replace("\n", " ").replace("|", "\\|")
+        if name in defaults and not isinstance(defaults[name], dict):
+            default = _shown(defaults[name])
+        text = _text(field, parts).replace("\n", " ").replace("|", "\\|")
         rows.append(f"| `{name}` | {_value(field, parts)} | {default} | {text} |")
     return "\n".join(rows) + "\n"
+
+
+def _text(field: Node, parts: Mapping[str, Node]) -> str:
+    """What a field means; a part without a word of its own is told by the first sentence about it."""
+    if "description" in field:
+        return str(field["description"])
+    if isinstance(reference := field.get("$ref"), str):
+        part = parts[reference.removeprefix("#/$defs/")]
+        return str(part.get("description", "")).split("\n\n")[0]
+    return "which of the alternatives this is" if "const" in field else ""
 
 
 def _default(field: Node) -> str:
     if "default" not in field or isinstance(field["default"], dict):
         return ""
-    value = field["default"]
-    return "none" if value is None else f"`{value}`" if isinstance(value, str) else f"`{json.dumps(value)}`"
+    return _shown(field["default"])
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "none"
+    return f"`{value}`" if isinstance(value, str) else f"`{json.dumps(value)}`"
 
 
 def _value(field: Node, parts: Mapping[str, Node]) -> str:
     """What may stand there, in words; a part that has a table of its own is linked."""
     if isinstance(reference := field.get("$ref"), str):
         name = reference.removeprefix("#/$defs/")
+        if name in _SKIPPED:
+            return f"name, path or [{name}]({_SKIPPED[name]})"
         return f"[{name}](#{name.lower()})" if "properties" in parts[name] else _value(parts[name], parts)
     if "const" in field:
         return f"`{field['const']}`"
@@ -147,7 +177,7 @@ def _value(field: Node, parts: Mapping[str, Node]) -> str:
         return " · ".join(f"`{value}`" for value in cast("list[object]", field["enum"]))
     alternatives = cast("list[Node]", field.get("anyOf", field.get("oneOf", [])))
     if _is_figure(alternatives):
-        return f"figure ({alternatives[0]['type']})"
+        return "figure" if alternatives[0]["type"] == "number" else "figure with unit"
     if alternatives:
         said = dict.fromkeys(_value(one, parts) for one in alternatives if one.get("type") != "null")
         return ", or ".join(said)

@@ -136,6 +136,19 @@ def inlined(tree: Tree, base: Path, place: Callable[[str], str]) -> Tree:
     return full | {key: full.get(key, value) for key, value in _DEFAULTS.items()}
 
 
+def without_engine_table(tree: Tree) -> Tree:
+    """The tree with only those engine fields that differ from their version's table.
+
+    Another family or version then brings its own.
+    """
+    deployment = cast("Tree", tree["deployment"])
+    engine = cast("Tree", deployment["engine"])
+    named = {key: engine[key] for key in ("family", "version")}
+    table = cast("Tree", cast("Tree", read_deployment({"engine": named}))["engine"])
+    stated = {key: value for key, value in engine.items() if value != table.get(key)}
+    return tree | {"deployment": deployment | {"engine": stated}}
+
+
 @contextmanager
 def _told_from(place: str) -> Iterator[None]:
     try:

@@ -10,9 +10,12 @@ from sim import documents
 from sim.errors import UserError
 from sim.scenario.overrides import Override, overridden, parse_override
 from sim.scenario.paths import root
-from sim.scenario.resolved import Tree, inlined, resolved, short_form
+from sim.scenario.resolved import Tree, inlined, resolved, short_form, without_engine_table
 from sim.scenario.schema import ScenarioSpec
 from sim.scenario.yaml_text import yaml_text
+
+_ENGINE_TABLE = (("deployment", "engine", "family"), ("deployment", "engine", "version"))
+"""What brings a table of engine defaults with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,8 @@ def load(path: str | Path, sets: Sequence[str] = ()) -> Scenario:
     tree = written
     overrides = [parse_override(text) for text in sets]
     for override in overrides:
+        if override.path in _ENGINE_TABLE:
+            tree = without_engine_table(tree)
         changed = cast("Tree", overridden(override, tree, root(ScenarioSpec)))
         tree = inlined(changed, base, override.place)
     return Scenario(path.name, base, tree, _checked(document, written, tree, overrides))

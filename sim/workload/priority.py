@@ -18,7 +18,7 @@ class PriorityMix(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    values: Annotated[tuple[Priority, ...], Field(min_length=1)]
+    values: Annotated[tuple[Priority, ...], Field(min_length=1, description="smaller is more urgent")]
     weights: tuple[Weight, ...] | None = Field(default=None, description="all alike if left out")
 
     @model_validator(mode="after")

@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from sim.workload.lengths.bounds import Bounded, Tokens
 
@@ -14,7 +14,7 @@ class ConstantLength(Bounded):
     """One value."""
 
     distribution: Literal["constant"]
-    value: Tokens
+    value: Tokens = Field(description="length of every request")
 
     @model_validator(mode="after")
     def _within_its_own_bounds(self) -> Self:

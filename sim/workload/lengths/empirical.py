@@ -20,8 +20,12 @@ class Empirical(Bounded):
     """Observed lengths; give `values` (and `weights`) or `path`. Values outside the bounds are left out."""
 
     distribution: Literal["empirical"]
-    values: Annotated[tuple[Tokens, ...], Field(min_length=1)] | None = None
-    weights: tuple[Weight, ...] | None = None
+    values: Annotated[tuple[Tokens, ...], Field(min_length=1)] | None = Field(
+        default=None, description="observed lengths"
+    )
+    weights: tuple[Weight, ...] | None = Field(
+        default=None, description="of each value, all alike if left out"
+    )
     path: str | None = Field(
         default=None, description="file of tokens[,weight] lines, relative to the scenario"
     )

@@ -16,8 +16,8 @@ class Quantiles(Bounded):
     """A distribution known by points: P(length ≤ tokens[i]) = probabilities[i], from 0 to 1."""
 
     distribution: Literal["quantiles"]
-    probabilities: Annotated[tuple[Probability, ...], Field(min_length=2)]
-    tokens: Annotated[tuple[Tokens, ...], Field(min_length=2)]
+    probabilities: Annotated[tuple[Probability, ...], Field(min_length=2, description="ascending, 0 to 1")]
+    tokens: Annotated[tuple[Tokens, ...], Field(min_length=2, description="length at each of them")]
 
     @model_validator(mode="after")
     def _points_ascend_from_0_to_1(self) -> Self:

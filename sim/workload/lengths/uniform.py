@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from sim.workload.lengths.bounds import Bounded, Tokens
 
@@ -14,8 +14,8 @@ class Uniform(Bounded):
     """Equally likely lengths."""
 
     distribution: Literal["uniform"]
-    low: Tokens
-    high: Tokens
+    low: Tokens = Field(description="shortest length")
+    high: Tokens = Field(description="longest length")
 
     @model_validator(mode="after")
     def _some_length_is_left(self) -> Self:
