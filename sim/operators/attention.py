@@ -5,7 +5,7 @@ MLA   the latent is whole on every chip. A decode scores it absorbed: query · W
       kv_lora_rank + qk_rope, then · W_v; a prefill chunk expands the latents of all the tokens it sees with
       kv_b and runs ordinary attention. With an indexer every query runs absorbed over its top k.
       `expand` caches full heads instead: kv_b on new tokens only, ordinary attention for both.
-Work on chunks is counted in whole tiles of 128 tokens where a kernel pads to them.
+Chunk tokens count as kernels pad them (sim.operators.chunks).
 RoPE, the QKV split and the cache append are in the attention kernels' own time (docs/operators.md).
 """
 
@@ -80,14 +80,21 @@ class AttentionBlock:
         """The attention kernels of the decodes, which read `read` tokens in all."""
         a = self.attention
         if isinstance(a, Recurrent):
-            return [self._state_update(a, sequences, sequences, chunked=False)]
+            return []
         if isinstance(a, Gqa):
             return [self._gqa_decode(a, sequences, read)]
         if self._expands:
             return [self._expanded_decode(a, sequences, read)]
-        if a.indexer is not None:
-            return [self._latent_decode(a, sequences, read)]
-        return [*self._absorb(a, sequences), self._latent_decode(a, sequences, read)]
+        return [self._latent_decode(a, sequences, read)]
+
+    def per_decode(self, sequences: Array) -> list[Operator]:
+        """What a decode computes whatever its context: absorption into the latent space, a state's update."""
+        a = self.attention
+        if isinstance(a, Recurrent):
+            return [self._state_update(a, sequences, sequences, chunked=False)]
+        if isinstance(a, Mla) and a.indexer is None and not self._expands:
+            return self._absorb(a, sequences)
+        return []
 
     def index_decodes(self, sequences: Array, context: Array) -> list[Operator]:
         """Scores of every cached key and the selection of the top k, where there is an indexer."""
@@ -102,7 +109,7 @@ class AttentionBlock:
         a = self.attention
         if isinstance(a, Recurrent):
             one = np.array([float(whole.chunks)])
-            return [self._state_update(a, one, np.array([float(TILE * whole.query_tiles)]), chunked=True)]
+            return [self._state_update(a, one, np.array([float(whole.rows)]), chunked=True)]
         if isinstance(a, Gqa):
             kv = self._rank_kv_heads(a)
             return [self._prefill(work, self._rank(a.heads), kv, a.head_dim, a.v_head_dim)]
@@ -205,7 +212,7 @@ class AttentionBlock:
         """Keys and values of every token the chunks see, out of the latents (whole tiles)."""
         precision = self.deployment.precision
         columns = self._rank(a.heads) * (a.qk_nope + a.v_head)
-        rows = np.array([float(TILE * work.seen_tiles)])
+        rows = np.array([float(work.seen_rows)])
         return list(
             product("kv_b", GROUP, self.count, rows, a.kv_lora_rank, columns, precision.weights, precision)
         )

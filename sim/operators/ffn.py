@@ -55,6 +55,7 @@ class FfnBlock:
             return []
         routing = self.routing(epoch)
         precision, parallel = self.deployment.precision, self.deployment.parallel
+        arithmetic = arithmetic_type(precision.weights, precision.activations)
         experts = Experts(
             "experts",
             "experts",
@@ -64,8 +65,9 @@ class FfnBlock:
             self.ffn.inter // parallel.moe_tp,
             self.ffn.gated,
             precision.weights,
-            arithmetic_type(precision.weights, precision.activations),
-            arithmetic_type(precision.weights, precision.activations),
+            arithmetic,
+            arithmetic,
+            gathered=parallel.dp == 1,
         )
         return [experts, *self._exchange(routing, rows)]
 

@@ -45,14 +45,15 @@ class ExpertLoads:
     """Loads by (case, draw, rank).
 
     Attributes:
-        pairs: (token, expert) pairs; active: experts with at least one; tokens: distinct tokens arriving,
-            at most; tiles: row tiles per expert summed, with a last axis over `TILE_ROWS`.
+        pairs: (token, expert) pairs; active: experts with at least one; tiles: row tiles per expert summed,
+            with a last axis over `TILE_ROWS`.
+        tokens: tokens of all ranks, by case.
     """
 
     pairs: Array
     active: Array
-    tokens: Array
     tiles: Array
+    tokens: Array
 
 
 def expert_loads(counts: Array, tokens: Array, ep: int) -> ExpertLoads:
@@ -61,8 +62,7 @@ def expert_loads(counts: Array, tokens: Array, ep: int) -> ExpertLoads:
     by_rank = counts.reshape(cases, draws, ep, experts // ep)
     pairs = by_rank.sum(axis=3)
     tiles = np.stack([np.ceil(by_rank / rows).sum(axis=3) for rows in TILE_ROWS], axis=3)
-    arriving = np.minimum(pairs, tokens[:, None, None])
-    return ExpertLoads(pairs, (by_rank > 0).sum(axis=3).astype(np.float64), arriving, tiles)
+    return ExpertLoads(pairs, (by_rank > 0).sum(axis=3).astype(np.float64), tiles, tokens)
 
 
 def sample_loads(routing: Routing, tokens: Sequence[int]) -> ExpertLoads:

@@ -1,7 +1,7 @@
 """One engine step as operators per chip, in parts that each depend on few numbers.
 
-    step = tokens(T) + rows(R) + decodes(n, Σ context, Σ min(context, w) …) + chunks(new, past …)
-           + shared(tokens of all data-parallel ranks)
+    step = tokens(T) + rows(R) + per_decode(n) + decodes(n, Σ context, Σ min(context, w) …)
+           + chunks(new, past …) + shared(tokens of all data-parallel ranks)
 
 T counts the rank's tokens, R its sequences (one row of logits each), n its decodes. Each part takes arrays
 of cases, so that a whole grid of steps is lowered at once.
@@ -73,6 +73,10 @@ class Lowering:
             message = model.vocab * ACTIVATION_BYTES * rows
             gather = [Collective("logits_gather", "communication", 1, "all_gather", tp, message)]
         return [norm, *head, *gather, sampling]
+
+    def per_decode(self, sequences: Array) -> list[Operator]:
+        """What depends only on the number of decodes."""
+        return [operator for block in self._attention for operator in block.per_decode(sequences)]
 
     def decodes(self, sequences: Array, sums: Sequence[Array]) -> list[list[Operator]]:
         """Attention of the decodes, one list for each of the sums it depends on.
@@ -156,6 +160,7 @@ def lower(
     if batch.decodes:
         share = -(-batch.decodes // micro) / batch.decodes
         sums = [_one(s * share) for s in (batch.context, *batch.windowed)]
+        operators += lowering.per_decode(_one(batch.decodes * share))
         for part in lowering.decodes(_one(batch.decodes * share), sums):
             operators += part
     if batch.chunks:

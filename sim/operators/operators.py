@@ -225,6 +225,9 @@ class Experts:
 
     The loads hold every rank in every seeded draw; a time is the mean over draws of the slowest rank.
     `flops` and `hbm_bytes` are the mean over draws of the rank with most of each.
+
+    Attributes:
+        inter: expert width on this chip; gathered: every chip holds every token (no dispatch before it).
     """
 
     name: str
@@ -237,11 +240,22 @@ class Experts:
     weights: str
     activations: str
     arithmetic: str
+    gathered: bool
 
     @property
     def up_columns(self) -> int:
         """Columns of the first product: gate and up side by side."""
         return self.inter * (2 if self.gated else 1)
+
+    @property
+    def arriving(self) -> Array:
+        """Distinct tokens with an expert on a rank, at most, by (case, draw, rank)."""
+        return np.minimum(self.loads.pairs, self.loads.tokens[:, None, None])
+
+    @property
+    def handled(self) -> Array:
+        """Tokens a rank's kernels go through, by (case, draw, rank)."""
+        return self.loads.tokens[:, None, None] if self.gathered else self.arriving
 
     @property
     def rank_flops(self) -> Array:
@@ -256,9 +270,7 @@ class Experts:
     @property
     def rank_bytes(self) -> Array:
         """Compulsory bytes by (case, draw, rank): weights of active experts, tokens read and written."""
-        return (
-            self.expert_bytes * self.loads.active + 2.0 * ACTIVATION_BYTES * self.hidden * self.loads.tokens
-        )
+        return self.expert_bytes * self.loads.active + 2.0 * ACTIVATION_BYTES * self.hidden * self.arriving
 
     @property
     def flops(self) -> Array:

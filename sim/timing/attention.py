@@ -2,7 +2,8 @@
 
 Prefill (per layer, all chunks in one launch; tiles of 128 queries × 128 keys, n_c cores):
   pair = ‖2(d + d_v)/(η_c·P/n_c), 1/(η_s·X/n_c)‖_p       seconds per score on one core: multiply, softmax
-  CTAs = heads·query tiles,  W = CTAs/n_c,  wq = 1 + (⌈W⌉/W − 1)/query tiles
+  CTAs = heads·query tiles (at least one per KV head and chunk),  W = CTAs/n_c,
+  wq   = 1 + (⌈W⌉/W − 1)/query tiles
   t_c  = ‖longest·128²·pair, heads·tiles·128²·pair/n_c·wq‖₄ + ⌈W⌉·τ
   T    = t0 + ‖t_c, bytes/B‖_p + m_pre·(bytes of new queries, keys, values)/B
 Decode (per layer, all sequences; work items of one KV head of one sequence, split along the context):
@@ -40,20 +41,19 @@ CORE_SHARE = 1.6
 def price_prefill(attention: PrefillAttention, rates: Rates) -> tuple[float, float, float]:
     """(launch, compute, hbm) seconds of one execution, in plain floats: engines ask at every mixed step."""
     work, k, p = attention.work, rates.kernels, rates.kernels.overlap_norm
-    if not work.query_tiles:
-        return 0.0, 0.0, 0.0
     heads, dims, cores = attention.heads, attention.qk_dim + attention.v_dim, rates.cores
     multiply = 2.0 * dims / (share(k.prefill_mma, attention.arithmetic) * rates.peak(attention.arithmetic))
     softmax = 1.0 / (k.prefill_exp * rates.exp)
     tile = TILE * TILE * cores * (multiply**p + softmax**p) ** (1.0 / p)
-    waves = heads * work.query_tiles / cores
-    tail = 1.0 + (ceil(waves) / waves - 1.0) / work.query_tiles
+    row_tiles = work.rows / TILE
+    waves = max(heads * row_tiles, attention.kv_heads * work.chunks) / cores
+    tail = 1.0 + (ceil(waves) / waves - 1.0) / max(row_tiles, 1.0)
     longest, spread = work.longest * tile, heads * work.tiles * tile / cores * tail
     compute = (longest**4 + spread**4) ** 0.25 + ceil(waves) * CTA_TIME
-    queries = TILE * work.query_tiles * heads * dims * ACTIVATION_BYTES
-    cached = attention.cache_values * bytes_per_value(attention.cache) * TILE
-    memory = (queries + work.seen_tiles * cached) / rates.hbm
-    fresh = TILE * work.query_tiles * (heads * attention.qk_dim + attention.cache_values) * ACTIVATION_BYTES
+    queries = work.rows * heads * dims * ACTIVATION_BYTES
+    cached = work.seen_rows * attention.cache_values * bytes_per_value(attention.cache)
+    memory = (queries + cached) / rates.hbm
+    fresh = work.rows * (heads * attention.qk_dim + attention.cache_values) * ACTIVATION_BYTES
     merged = (compute**p + memory**p) ** (1.0 / p)
     of_compute = merged * (compute / merged) ** p
     passes = k.prefill_passes * fresh / rates.hbm

@@ -24,7 +24,9 @@ def price_experts(experts: Experts, rates: Rates) -> Priced:
     k, loads = rates.kernels, experts.loads
     first_core, first_memory = _grouped(experts, experts.up_columns, experts.hidden, rates)
     second_core, second_memory = _grouped(experts, experts.hidden, experts.inter, rates)
-    around = 2.0 * loads.tokens * experts.hidden + loads.pairs * (4.0 * experts.hidden + 6.0 * experts.inter)
+    around = 2.0 * experts.handled * experts.hidden + loads.pairs * (
+        4.0 * experts.hidden + 6.0 * experts.inter
+    )
     streamed = k.moe_io_passes * around / rates.hbm
     compute, memory = first_core + second_core, first_memory + second_memory + streamed
     slowest = (compute + memory).argmax(axis=2)[:, :, None]

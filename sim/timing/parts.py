@@ -11,12 +11,14 @@ from dataclasses import replace
 import numpy as np
 
 from sim.operators import Elementwise, Gemm, Lowering, Operator, PrefillAttention
-from sim.operators.chunks import TILE
+from sim.operators.chunks import ROWS
 from sim.timing.priced import Array
 from sim.timing.pricer import Pricer
 
-_TABLE = 64
-"""Tile counts that a product over a chunk's tokens is priced for at once."""
+_TABLE = 256
+"""Row counts, `ROWS` apart, that a product over a chunk's tokens is priced for at once."""
+_LARGEST = 1 << 20
+"""Rows up to which such prices are tabled."""
 _MEMO = 100_000
 """Chunk combinations remembered before the memo starts afresh."""
 
@@ -58,6 +60,10 @@ class StepParts:
     def host(self, sequences: Array) -> Array:
         """Host time not hidden behind the device."""
         return self._host_fixed + self._host_each * sequences
+
+    def per_decode(self, sequences: Array) -> Array:
+        """What decodes compute whatever their context."""
+        return self._sum(self.lowering.per_decode(sequences), sequences)
 
     def decodes(self, sequences: Array, sums: Sequence[Array]) -> list[Array]:
         """Attention of the decodes, one term for each of the sums."""
@@ -110,18 +116,18 @@ class StepParts:
         for operator in self.lowering.chunks(chunks):
             if isinstance(operator, PrefillAttention):
                 total += operator.count * self.pricer.prefill(operator)
-            elif isinstance(operator, Gemm | Elementwise) and operator.rows[0] < TILE * TILE * _TABLE:
+            elif isinstance(operator, Gemm | Elementwise) and operator.rows[0] < _LARGEST:
                 total += operator.count * self._by_rows(operator)
             else:
                 total += operator.count * float(self.pricer.price(operator).total[0])
         return total
 
     def _by_rows(self, operator: Gemm | Elementwise) -> float:
-        """Price of an operator over whole tiles of tokens, from a table filled in blocks."""
-        block, place = divmod(int(operator.rows[0]) // TILE, _TABLE)
+        """Price of an operator over padded chunk rows, from a table filled in blocks."""
+        block, place = divmod(int(operator.rows[0]) // ROWS, _TABLE)
         key = (operator.name, operator.count, block)
         if key not in self._row_tables:
-            rows = TILE * (block * _TABLE + np.arange(_TABLE, dtype=np.float64))
+            rows = ROWS * (block * _TABLE + np.arange(_TABLE, dtype=np.float64))
             self._row_tables[key] = self.pricer.price(replace(operator, rows=rows)).total.tolist()
         return self._row_tables[key][place]
 

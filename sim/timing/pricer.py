@@ -17,6 +17,7 @@ from sim.operators import (
     PrefillAttention,
     StateUpdate,
 )
+from sim.operators.chunks import TILE, padded_rows
 from sim.timing.attention import price_decode, price_prefill, price_state
 from sim.timing.elementwise import price_elementwise
 from sim.timing.experts import price_experts
@@ -85,8 +86,8 @@ class AnalyticPricer:
         return sum(price_prefill(attention, self._rates))
 
     def chunk_key(self, new: int, past: int) -> tuple[int, int]:
-        """Kernels work on whole tiles of 128 tokens."""
-        return -(-new // 128), -(-past // 128)
+        """Kernels pad chunks to whole tiles."""
+        return padded_rows(new), -(-past // TILE)
 
     def host(self, fixed: float, per_sequence: float) -> tuple[float, float]:
         """As the engine has them."""

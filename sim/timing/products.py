@@ -2,14 +2,13 @@
 
 For row tile b_m, column tile b_n and split-K s, on n_c cores with K' = ⌈K/s/64⌉·64:
   tiles  = batch·⌈M/b_m⌉·⌈N/b_n⌉·s,  waves = ⌈tiles/n_c⌉
-  t_tile = max( 2·b_m·b_n·K'/(η_c·P/n_c), (b_m·a + b_n·w)·K'/(η_f·F/n_c), dequantise )
-           + τ + 2·b_m·b_n/(η_f·F/n_c)
-  t_mem  = max( (W + A + C + restream)/(η_b·B), first tile's weights at one core's share c·η_b·B/n_c )
+  t_tile = max( 2·b_m·b_n·K'/(η_c·P/n_c), (b_m·a + b_n·w)·K'/(η_f·F/n_c) )
+           + [stored type ≠ arithmetic type] u·b_n·K'/(V/n_c) + τ + 2·b_m·b_n/(η_f·F/n_c)
+  t_mem  = max( (W + A + C)/(η_b·B), first tile's weights at one core's share c·η_b·B/n_c )
   T = t0 + min over the menu of ‖waves·t_tile, t_mem‖_p + [s > 1]·(τ_s + 8·s·M·N/(η_f·F))
-P matrix peak, F operand feed (L2 or scratchpad fill), B HBM; a, w bytes of an operand value. `restream` is
-what operands larger than the shared memory are read again: every wave covers a near-square block of tiles and
-reads the rows and columns under it.
-Every candidate grows with M, so their minimum does.
+P matrix peak, V vector peak, F operand feed (L2 or scratchpad fill), B HBM; a, w bytes of
+an operand value. Every candidate grows with M, so their minimum does. Operands are read once even where they
+exceed the shared memory.
 
 Form and constants: the opmodel study, sections 2.1 and 3 (refit of tables measured on six chips).
 """
@@ -27,19 +26,20 @@ from sim.timing.rates import Rates, share
 
 ROW_TILES = (16, 32, 64, 128, 256)
 """Row tiles; those under 64 exist because operands can be swapped, and only up to `SMALL_ROWS` rows."""
-COLUMN_TILES = (64, 128, 256)
+COLUMN_TILES = (64, 96, 128, 192, 256)
 SPLITS = (1, 2, 4, 8)
 SMALL_ROWS = 512
 DEPTH = 64
 """Depth of one step of the inner loop: K is padded to it."""
-TILE_TIME = 0.7e-6
+TILE_TIME = 0.5e-6
 """τ, prologue and epilogue latency of a tile (s)."""
-CORE_SHARE = 1.6
+CORE_SHARE = 2.5
 """c: one core can draw this many times its even share of HBM bandwidth."""
 ACCUMULATOR_BYTES = 8.0
 """A split's partial sums are written and read once in fp32."""
-DEQUANTISE_FLOPS = 2.0
-"""Vector operations that turn one stored weight into an operand."""
+DEQUANTISE_FLOPS = 4.0
+"""u, vector operations that turn one stored weight into an operand, in series with the multiplication (fit to
+weight-only int8 and int4 products on A100, 1,024 rows and more)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def tile_time(
     operands = (rows * bytes_per_value(arithmetic) + columns * weight_bytes_per_value(weights)) * depth / feed
     inner = np.maximum(multiply, operands)
     if weights != arithmetic:
-        inner = np.maximum(inner, DEQUANTISE_FLOPS * columns * depth * rates.cores / rates.vector)
+        inner = inner + DEQUANTISE_FLOPS * columns * depth * rates.cores / rates.vector
     return inner + TILE_TIME + 2.0 * rows * columns / feed
 
 

@@ -1,8 +1,8 @@
 """The timer of a step: its parts summed, and the same operators listed one by one.
 
-step = host(R') + tokens(T') + rows(R') + Σ decodes(n', S'·n'/n) + chunks/m + shared(T_all/m)
-with m micro-batches (1 without pipeline parallelism) and x' = ⌈x/m⌉. T of a decode-only step is the next
-captured graph size. With dp > 1 every rank is taken to do what this one does.
+step = tokens(T') + rows(R') + per_decode(n') + Σ decodes(n', S·n'/n) + chunks/m + shared(T_all')
+with m micro-batches (1 without pipeline parallelism) and x' = ⌈x/m⌉; rows include the host. T of a
+decode-only step is the next captured graph size. With dp > 1 every rank is taken to do what this one does.
 """
 
 from bisect import bisect_left
@@ -83,6 +83,7 @@ class PartsTimer:
         listed = rows(self.lowering.tokens(_one(_share(tokens, micro)))) + rows(self.lowering.rows(sequences))
         if batch.decodes:
             mine, sums = self._largest(batch, micro, 1)
+            listed += rows(self.lowering.per_decode(_one(mine)))
             for part in self.lowering.decodes(_one(mine), sums):
                 listed += rows(part)
         if batch.chunks:
@@ -100,6 +101,7 @@ class PartsTimer:
         fixed = parts.tokens(_one(_share(self.padded(batch.decodes), micro)))
         fixed = fixed + parts.rows(_one(_share(batch.decodes, micro)))
         fixed = fixed + parts.shared(_share(self.ranks * batch.decodes, micro))
+        fixed = fixed + parts.per_decode(_one(mine))
         return fixed + np.sum(parts.decodes(np.full(k, mine), sums), axis=0)
 
     def _mixed_step(self, parts: StepParts, batch: BatchShape) -> float:
@@ -109,7 +111,7 @@ class PartsTimer:
         )
         if batch.decodes:
             mine, sums = self._largest(batch, micro, 1)
-            total = total + np.sum(parts.decodes(_one(mine), sums), axis=0)
+            total = total + parts.per_decode(_one(mine)) + np.sum(parts.decodes(_one(mine), sums), axis=0)
         shared = parts.shared(_share(self.ranks * batch.tokens, micro))
         return float(total[0]) + parts.chunks(batch.chunks) / micro + shared
 

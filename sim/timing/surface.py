@@ -146,6 +146,7 @@ class StepSurface:
         sums = np.outer(mine, contexts).ravel()
         terms = self._parts.decodes(flat, [sums] * (1 + len(self.windows)))
         tables = [term.reshape(len(counts), len(contexts)) for term in terms]
+        tables[0] = tables[0] + self._parts.per_decode(mine)[:, None]
         for i, n in enumerate(range(start, start + _DECODES_BLOCK)):
             self._curves[n] = tuple(_curve(n * contexts, table[i]) for table in tables)
             self._base[n] = self._decode_base(n, int(micro[i]))
