@@ -1,7 +1,7 @@
 """A miniature service whose run is known to the last number, for the tests of metrics and report.
 
-One step at a time, no leaps: every waiting request that finds a seat is prefilled whole beside the decodes, and a
-step of n sequences takes `fixed + per_sequence · n`. Each replica serves every `replicas`-th request.
+One step at a time, no leaps: every waiting request that finds a seat is prefilled whole beside the decodes,
+and a step of n sequences takes `fixed + per_sequence · n`. Each replica serves every `replicas`-th request.
 """
 
 from dataclasses import dataclass, field, replace
@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.hardware.chip import Chip, Compute, Dispatch, KernelFamily, Memory, Power, Sram
+from sim.hardware.cluster import Cluster
 from sim.operators.batch import BatchShape
 from sim.serving.records import FINISHED, RequestTable, RunResult, Series, StepSegments
 from sim.timing.timer import OperatorTime, StepBreakdown
@@ -36,15 +38,31 @@ class MiniService:
         self.steps.sort()
         zeros = np.zeros(n, np.int64)
         table = RequestTable(
-            arrival, scheduled, first, finish, prompt, output, zeros, zeros, np.arange(n) % self.replicas,
-            np.full(n, FINISHED, np.int8), zeros,
-        )  # fmt: skip
+            arrival,
+            scheduled,
+            first,
+            finish,
+            prompt,
+            output,
+            zeros,
+            zeros,
+            np.arange(n) % self.replicas,
+            np.full(n, FINISHED, np.int8),
+            zeros,
+        )
         end = float(finish.max()) if n else 0.0
         return RunResult(
-            requests=table, series=self._series(table, end, bins), segments=self._segments(), duration=end,
-            steps=len(self.steps), replicas=self.replicas, chips=8 * self.replicas, kv_blocks=1000, block_size=16,
+            requests=table,
+            series=self._series(table, end, bins),
+            segments=self._segments(),
+            duration=end,
+            steps=len(self.steps),
+            replicas=self.replicas,
+            chips=8 * self.replicas,
+            kv_blocks=1000,
+            block_size=16,
             end_reason="all requests finished",
-        )  # fmt: skip
+        )
 
     def _serve(self, own, arrival, prompt, output, scheduled, first, finish, replica) -> None:
         waiting, running, now = list(own), {}, 0.0
@@ -74,10 +92,17 @@ class MiniService:
         ints = [np.array(column, np.int64) for column in columns[2:]]
         decodes, context, tokens, chunks, replica = ints
         return StepSegments(
-            start=floats[0], first=floats[1], slope=np.zeros(len(decodes)), steps=np.ones(len(decodes), np.int64),
-            decodes=decodes, context=context, chunk_tokens=tokens, chunk_past=np.zeros_like(tokens), chunks=chunks,
+            start=floats[0],
+            first=floats[1],
+            slope=np.zeros(len(decodes)),
+            steps=np.ones(len(decodes), np.int64),
+            decodes=decodes,
+            context=context,
+            chunk_tokens=tokens,
+            chunk_past=np.zeros_like(tokens),
+            chunks=chunks,
             replica=replica,
-        )  # fmt: skip
+        )
 
     def _series(self, table: RequestTable, end: float, bins: int) -> Series:
         edges = np.linspace(0.0, end, bins + 1)
@@ -91,10 +116,15 @@ class MiniService:
         running = mean_between(table.scheduled, table.finish)
         rate = np.histogram(table.finish, edges, weights=table.output_tokens)[0] / max(width, 1e-12)
         return Series(
-            time=edges[:-1], width=width, running=running, waiting=mean_between(table.arrival, table.scheduled),
-            kv_used=running / self.seats / self.replicas, step_time=np.full(bins, self.fixed), output_rate=rate,
+            time=edges[:-1],
+            width=width,
+            running=running,
+            waiting=mean_between(table.arrival, table.scheduled),
+            kv_used=running / self.seats / self.replicas,
+            step_time=np.full(bins, self.fixed),
+            output_rate=rate,
             prompt_rate=rate,
-        )  # fmt: skip
+        )
 
 
 def poisson_run(
@@ -116,17 +146,76 @@ def with_requests(result: RunResult, **columns: NDArray) -> RunResult:
 def explain(batch: BatchShape) -> StepBreakdown:
     """A step with a known split: attention reads the context, experts the weights, links carry the tokens."""
     attention = OperatorTime(
-        "mla_decode", "attention", 61, 1e-8 * (batch.context + 1), 0.8e-8 * (batch.context + 1), 1e6 * batch.tokens,
-        1e3 * batch.context, 0.0, "hbm", "analytic", {"hbm": 1e-8 * (batch.context + 1)},
-    )  # fmt: skip
+        "mla_decode",
+        "attention",
+        61,
+        1e-8 * (batch.context + 1),
+        0.8e-8 * (batch.context + 1),
+        1e6 * batch.tokens,
+        1e3 * batch.context,
+        0.0,
+        "hbm",
+        "analytic",
+        {"hbm": 1e-8 * (batch.context + 1)},
+    )
     experts = OperatorTime(
-        "moe", "experts", 60, 0.010, 0.006, 4e9 * batch.tokens, 2e10, 0.0, "hbm", "analytic",
+        "moe",
+        "experts",
+        60,
+        0.010,
+        0.006,
+        4e9 * batch.tokens,
+        2e10,
+        0.0,
+        "hbm",
+        "analytic",
         {"hbm": 0.007, "compute": 0.002, "launch": 0.001},
-    )  # fmt: skip
+    )
     exchange = OperatorTime(
-        "all_to_all", "exchange", 60, 0.005, 0.002, 0.0, 1e6, 1e7 * batch.tokens, "link", "analytic",
+        "all_to_all",
+        "exchange",
+        60,
+        0.005,
+        0.002,
+        0.0,
+        1e6,
+        1e7 * batch.tokens,
+        "link",
+        "analytic",
         {"link": 0.004, "launch": 0.001},
-    )  # fmt: skip
+    )
     operators = (attention, experts, exchange)
     total = sum(operator.time for operator in operators)
     return StepBreakdown(batch, operators, total, sum(operator.light for operator in operators), 0.007)
+
+
+def mini_cluster(
+    *,
+    peak: float = 1e15,
+    bandwidth: float = 4.8e12,
+    rental: float = 2.5,
+    idle: float = 100.0,
+    tdp: float = 700.0,
+    pj: float = 1e-12,
+) -> Cluster:
+    """Eight chips of which only what metrics look at has a meaning; 50 W of the box per chip."""
+    kernel_numbers = {
+        name: {"bf16": 0.8} if name in ("gemm_mma", "prefill_mma", "moe_mma") else 0.8
+        for name in KernelFamily.__slots__
+        if name != "name"
+    }
+    chip = Chip(
+        name="mini",
+        title="Mini",
+        vendor="none",
+        compute=Compute(1, 1e9, {"bf16": peak}, (16, 16, 16), 1e13, 1e12),
+        sram=Sram(2e5, 5e7, 1e13),
+        noc_bandwidth=0.0,
+        memory=Memory("hbm3e", 6, bandwidth, 141e9, 139e9, 1e6),
+        dispatch=Dispatch(1e-6, 1024),
+        dma_engines=1,
+        power=Power(idle, tdp, pj, pj),
+        kernels=KernelFamily(name="mini", **kernel_numbers),
+        rental=rental,
+    )
+    return Cluster("mini", "Mini box", chip, 8, (), 64e9, 50.0)

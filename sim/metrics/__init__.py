@@ -6,8 +6,9 @@ docs/metrics.md defines every field of the record.
 from sim.metrics.bottleneck import OperatorShare, TimeBreakdown, time_breakdown
 from sim.metrics.export import write_requests
 from sim.metrics.fleet import Fleet
+from sim.metrics.record import Header, Summary, Value
 from sim.metrics.slo import SloSpec
-from sim.metrics.summary import Header, Summary, summarise
+from sim.metrics.summary import summarise
 from sim.metrics.window import Backlog, Window
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "SloSpec",
     "Summary",
     "TimeBreakdown",
+    "Value",
     "Window",
     "summarise",
     "time_breakdown",

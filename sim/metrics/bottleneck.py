@@ -88,7 +88,11 @@ class TimeBreakdown:
 
 
 def time_breakdown(
-    result: RunResult, explain: Explain, windows: Sequence[int] = (), samples: int = SAMPLES
+    result: RunResult,
+    explain: Explain,
+    windows: Sequence[int] = (),
+    ranks: int = 1,
+    samples: int = SAMPLES,
 ) -> TimeBreakdown:
     """Price a sample of the run's steps and say where the time went.
 
@@ -96,6 +100,8 @@ def time_breakdown(
         explain: prices one step operator by operator (`StepTimer.explain`).
         windows: the timer's windows; a row keeps Σ context only, so Σ min(context, w) is taken as
             min(Σ context, decodes · w), which is exact when all contexts lie on one side of w.
+        ranks: attention-dp ranks that step together; a row holds the sums over them, a rank's batch is taken
+            as an equal part of it.
         samples: at most so many steps are priced.
     """
     rows = result.segments
@@ -113,16 +119,16 @@ def time_breakdown(
         picks = _representative(rows, chosen, time[chosen], max(1, quota))
         counted = Counter(cast("list[int]", picks.tolist()))
         for row, times in sorted(counted.items()):
-            tally.add(explain(batch_of(rows, row, windows)), weight * times / len(picks))
+            tally.add(explain(batch_of(rows, row, windows, ranks)), weight * times / len(picks))
     span = result.duration * result.replicas
     return tally.breakdown(min(1.0, total / span) if span > 0 else 1.0)
 
 
-def batch_of(rows: StepSegments, row: int, windows: Sequence[int] = ()) -> BatchShape:
-    """The batch in the middle of a row of steps; chunks of a mixed step are taken as equal."""
-    decodes, chunks = int(rows.decodes[row]), int(rows.chunks[row])
-    context = int(rows.context[row]) + decodes * ((int(rows.steps[row]) - 1) // 2)
-    tokens, past = int(rows.chunk_tokens[row]), int(rows.chunk_past[row])
+def batch_of(rows: StepSegments, row: int, windows: Sequence[int] = (), ranks: int = 1) -> BatchShape:
+    """One rank's batch in the middle of a row of steps; chunks of a mixed step are taken as equal."""
+    whole = int(rows.context[row]) + int(rows.decodes[row]) * ((int(rows.steps[row]) - 1) // 2)
+    summed = rows.decodes[row], whole, rows.chunks[row], rows.chunk_tokens[row], rows.chunk_past[row]
+    decodes, context, chunks, tokens, past = (-(-int(part) // ranks) for part in summed)
     return BatchShape(
         decodes=decodes,
         context=context,

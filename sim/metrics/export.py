@@ -14,6 +14,7 @@ from typing import Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.documents import write_bytes, write_text
 from sim.errors import UserError
 from sim.metrics.latency import latencies
 from sim.serving.records import RunResult
@@ -40,8 +41,6 @@ def write_requests(result: RunResult, path: Path) -> None:
     """
     if path.suffix not in FORMATS:
         raise UserError(f"{path}: a request table is written as {' or '.join(FORMATS)}, not '{path.suffix}'")
-    from sim.documents import write_bytes, write_text
-
     columns = request_columns(result)
     if path.suffix == ".csv":
         write_text(path, to_csv(columns))

@@ -5,7 +5,6 @@ docs/metrics.md defines every field. Fields are always all there; what cannot be
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,73 +15,11 @@ from sim.metrics.bottleneck import TimeBreakdown
 from sim.metrics.fleet import Fleet, cost, energy, utilisation
 from sim.metrics.intertoken import gap_statistics, gaps
 from sim.metrics.latency import Latencies, latencies, statistics
+from sim.metrics.record import Header, Summary, Value
 from sim.metrics.slo import SloSpec
-from sim.metrics.window import Backlog, Window, backlog, steady_window
+from sim.metrics.window import Backlog, Window, backlog, steady_window, tokens_between
 from sim.serving.records import REJECTED, RequestTable, RunResult
 from sim.version import __version__
-
-Value = str | float | int | bool | None
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """What a run was asked to do, as it stands at the head of its record.
-
-    Attributes:
-        model: catalogue name or title; backend: engine family and version.
-        request_rate: mean offered requests/s; inf for closed loop or all at once.
-        burstiness: gamma shape of the gaps between arrivals (1: Poisson); None where it has no meaning.
-        max_concurrency: closed-loop limit, None for open arrivals.
-        seats: max_num_seqs of all attention-dp ranks of all replicas together.
-    """
-
-    model: str
-    backend: str
-    request_rate: float
-    burstiness: float | None
-    max_concurrency: int | None
-    seats: int
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """The record of a run.
-
-    Attributes:
-        values: the flat fields, in the order they are written.
-        clients: the latency and goodput fields of each client, where there are several.
-        window: the steady part, None if the run has none.
-        steady: the window exists and the load did not outgrow the service in it; latencies of a run that is
-            not steady depend on how long it was.
-        breakdown: where the time went, if steps were priced.
-        assumptions: every figure the result rests on.
-    """
-
-    values: Mapping[str, Value]
-    clients: Mapping[str, Mapping[str, Value]]
-    window: Window | None
-    backlog: Backlog
-    steady: bool
-    breakdown: TimeBreakdown | None
-    assumptions: tuple[Assumption, ...] = ()
-    notes: tuple[str, ...] = field(default=())
-
-    def to_json(self) -> dict[str, object]:
-        """The record as JSON has it: NaN becomes null and infinity the string "inf"."""
-        record: dict[str, object] = {name: _plain(value) for name, value in self.values.items()}
-        if self.clients:
-            record["clients"] = {
-                client: {name: _plain(value) for name, value in values.items()}
-                for client, values in self.clients.items()
-            }
-        if self.breakdown is not None:
-            record["time_by_resource"] = dict(self.breakdown.by_resource)
-            record["time_by_operator_group"] = self.breakdown.by_group
-        record["notes"] = list(self.notes)
-        record["assumptions"] = [
-            {"path": a.path, "value": a.text, "basis": a.basis, "source": a.source} for a in self.assumptions
-        ]
-        return record
 
 
 def summarise(
@@ -188,11 +125,11 @@ def _steady_fields(
 ) -> dict[str, Value]:
     """The twins of throughput and latency fields over the window; all null without one."""
     requests = result.requests
-    start, end = (math.nan, math.nan) if window is None else (window.start, window.end)
+    window = window or Window(math.nan, math.nan)  # no request and no row lies in it
+    start, end, length = window.start, window.end, window.length
     arrived = (requests.arrival >= start) & (requests.arrival <= end)
     left = per_request.finished & (requests.finish >= start) & (requests.finish < end)
-    length = end - start
-    output, prompt = int(requests.output_tokens[left].sum()), int(requests.prompt_tokens[left].sum())
+    output, prompt = tokens_between(result, window)
     preempted = int(requests.preemptions.sum())
     share = float(requests.preemptions[arrived].sum()) / preempted if preempted else 0.0
     rows = (result.segments.start >= start) & (result.segments.start < end)
@@ -204,7 +141,7 @@ def _steady_fields(
     }
     fields |= _latency_fields(per_request, arrived)
     fields |= gap_statistics(gaps(result, rows, share)).fields("itl")
-    fields |= _attainment(met, arrived, slo if window is not None else None)
+    fields |= _attainment(met, arrived, slo if length > 0 else None)
     return {f"steady_{name}": value for name, value in fields.items()}
 
 
@@ -307,9 +244,3 @@ def _remarks(result: RunResult, trend: Backlog, window: Window | None) -> tuple[
 
 def _per(amount: float | None, whole: float) -> float | None:
     return amount / whole if amount is not None and whole > 0 else None
-
-
-def _plain(value: Value) -> Value:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else "inf"
-    return value

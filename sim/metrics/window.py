@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sim.metrics.intertoken import row_time
 from sim.metrics.latency import Floats
 from sim.serving.records import FINISHED, REJECTED, RunResult, Series
 
@@ -31,8 +32,8 @@ DEVIATIONS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The steady part of a run (s). Latencies are of requests that arrive in it, throughput of those that
-    finish in it."""
+    """The steady part of a run (s). Latencies are of requests that arrive in it; throughput counts the
+    requests that finish, and the tokens that are produced, in it."""
 
     start: float
     end: float
@@ -77,6 +78,20 @@ def steady_window(result: RunResult) -> Window | None:
     start = max(float(ordered[int(TRIM * last)]), float(ordered[0]) + service)
     end = min(float(ordered[last - int(TRIM * last)]), float(ordered[last]) - service)
     return Window(start, end) if end > start else None
+
+
+def tokens_between(result: RunResult, window: Window) -> tuple[float, int]:
+    """(output tokens produced, prompt tokens of requests that got their first token) in the window.
+
+    Decode steps of a row that lies partly inside count by the share of its time.
+    """
+    requests, rows = result.requests, result.segments
+    time = row_time(rows)
+    inside = np.minimum(rows.start + time, window.end) - np.maximum(rows.start, window.start)
+    share = np.divide(np.maximum(inside, 0.0), time, out=np.zeros_like(time), where=time > 0)
+    answered = (requests.first_token >= window.start) & (requests.first_token < window.end)
+    decoded = float((share * (rows.steps * rows.decodes)).sum())
+    return decoded + int(np.count_nonzero(answered)), int(requests.prompt_tokens[answered].sum())
 
 
 def backlog(result: RunResult) -> Backlog:
