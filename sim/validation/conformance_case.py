@@ -113,7 +113,7 @@ class Recorder:
                     running.append(r)
         admissions = [[r, n, past, 2 if resumed else 1] for r, n, past, resumed in batch.admitted]
         self._row(
-            engine, call, start, duration, running, admissions, batch.preempted, scheduler.cache.free,
+            engine, call, start, duration, running, admissions, list(batch.preempted), scheduler.cache.free,
             scheduler.cache.distinct,
         )  # fmt: skip
 
