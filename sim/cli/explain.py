@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sim.cli.options import FidelityName, HtmlFile, JsonFile, ScenarioFile, Sets, overrides
-from sim.cli.output import console, print_table, write_json
-from sim.cli.wording import layout, per_second, percent, significant
+from sim.cli.output import console, table, write_json
+from sim.cli.wording import layout, percent, significant
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -76,13 +76,13 @@ def _print_step(out: "Console", explanation: "Explanation") -> None:
         "wire MB",
         "of light",
     )
-    print_table(out, "One step on the slowest chip", columns, rows, text_columns=3)
+    out.print(table("One step on the slowest chip", columns, rows, "lllrrrrrrr"))
     totals = [
         ("step time", f"{significant(step.total * 1e3)} ms"),
         ("sum of operator bounds", f"{significant(step.serial * 1e3)} ms"),
         ("busiest resource alone", f"{significant(step.light * 1e3)} ms"),
-        ("output tokens/s per user", per_second(explanation.tokens_per_s_per_user, "tokens")),
-        ("output tokens/s per chip", per_second(explanation.tokens_per_s_per_chip, "tokens")),
-        ("MFU · MBU", f"{percent(explanation.mfu)} · {percent(explanation.mbu)}"),
+        ("output tokens per user", f"{significant(explanation.tokens_per_s_per_user)} /s"),
+        ("output tokens per chip", f"{significant(explanation.tokens_per_s_per_chip)} /s"),
+        ("MFU, MBU", f"{percent(explanation.mfu)}, {percent(explanation.mbu)}"),
     ]
-    print_table(out, "The step", ("", ""), totals)
+    out.print(table("The step", ("", ""), totals))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sim.cli.options import JsonFile
-from sim.cli.output import console, print_table, write_json
+from sim.cli.output import console, table, write_json
 from sim.cli.wording import ABSENT
 
 if TYPE_CHECKING:
@@ -29,13 +29,13 @@ def list_all(json: JsonFile = None) -> None:
     out = console(json)
     chips = [_chip_row(p) for p in profiles if p.cluster is None]
     columns = ("chip", "vendor", "bf16 TFLOP/s", "fp8 TFLOP/s", "GiB", "TB/s", "assumed")
-    print_table(out, "Chips", columns, chips, text_columns=2)
+    out.print(table("Chips", columns, chips, "llrrrrr"))
     clusters = [
         (c.name, c.title, c.chip.name, " · ".join(map(_tier, c.tiers)), str(c.chips))
         for c in (profile.cluster for profile in profiles)
         if c is not None
     ]
-    print_table(out, "Clusters", ("cluster", "", "chip", "tiers", "chips"), clusters, text_columns=4)
+    out.print(table("Clusters", ("cluster", "", "chip", "tiers", "chips"), clusters, "llllr"))
 
 
 @verbs.command()
@@ -60,7 +60,7 @@ def _print(profile: "HardwareProfile", json: str | None) -> None:
     write_json(json, profile.to_json())
     rows = [(a.path, a.text, a.basis, a.source) for a in profile.assumptions]
     title = f"{profile.title}: {profile.assumed} of {len(rows)} figures are assumptions"
-    print_table(console(json), title, ("figure", "value", "basis", "source"), rows, text_columns=4)
+    console(json).print(table(title, ("figure", "value", "basis", "source"), rows, "llll"))
 
 
 def _chip_row(profile: "HardwareProfile") -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sim.cli.options import JsonFile
-from sim.cli.output import console, print_table, write_json
+from sim.cli.output import console, table, write_json
 from sim.cli.wording import ABSENT, amount, significant
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def list_all(json: JsonFile = None) -> None:
         )
         for m in models
     ]
-    print_table(console(json), "Models", columns, rows, text_columns=2)
+    console(json).print(table("Models", columns, rows, "llrrrrrr"))
 
 
 @verbs.command()
@@ -71,11 +71,11 @@ def _print(model: "ModelDescription", json: str | None) -> None:
     out = console(json)
     out.print(f"{model.title or model.name}: {model.source}", markup=False)
     layers = [(text,) for text in model.layers]
-    print_table(out, "Layers", ("",), layers)
+    out.print(table("Layers", ("",), layers))
     _counts(out, model)
     _bytes(out, model)
     flops = [(f"{c:,}", significant(f / 1e9)) for c, f in model.flops_per_token.items()]
-    print_table(out, "GFLOP per decoded token by context", ("context", "GFLOP"), flops, text_columns=0)
+    out.print(table("GFLOP per decoded token by context", ("context", "GFLOP"), flops, "rr"))
 
 
 def _counts(out: "Console", model: "ModelDescription") -> None:
@@ -87,7 +87,7 @@ def _counts(out: "Console", model: "ModelDescription") -> None:
     ]
     if model.mtp_params:
         rows.append(("MTP modules, beside the total", f"{model.mtp_params:,}", ""))
-    print_table(out, "Parameters", ("kind", "count", "published"), rows)
+    out.print(table("Parameters", ("kind", "count", "published"), rows))
 
 
 def _published(count: float | None, apart: float | None) -> str:
@@ -109,6 +109,6 @@ def _bytes(out: "Console", model: "ModelDescription") -> None:
         for dtype, size in model.weight_bytes.items()
     ]
     columns = ("type", "all weights", "as deployed", "KV B/token", "MLA expanded")
-    print_table(out, "Bytes by precision", columns, rows)
+    out.print(table("Bytes by precision", columns, rows))
     if model.state_bytes_per_sequence:
         out.print(f"Recurrent state: {model.state_bytes_per_sequence:,} B per sequence", markup=False)

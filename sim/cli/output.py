@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, Group
+    from rich.table import Table
 
 Row = Sequence[str]
 
@@ -47,23 +48,29 @@ def console(json_target: str | None) -> "Console":
     return Console(file=stream, width=None if stream.isatty() else 120, highlight=False)
 
 
-def print_table(
-    out: "Console", title: str, columns: Sequence[str], rows: Sequence[Row], *, text_columns: int = 1
-) -> None:
-    """A compact table; the first `text_columns` are left-aligned, the others are numbers."""
+def table(title: str, columns: Sequence[str], rows: Sequence[Row], align: str = "") -> "Group":
+    """A titled table; `align` has an l or r per column, by default text on the left and numbers after it."""
     from rich import box
+    from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
     headed = any(columns)
-    table = Table(box=box.SIMPLE_HEAD if headed else None, show_header=headed, pad_edge=False)
+    body = Table(box=box.SIMPLE_HEAD if headed else None, show_header=headed, pad_edge=False)
     for index, name in enumerate(columns):
-        numeric = index >= text_columns
-        table.add_column(name, justify="right" if numeric else "left", no_wrap=numeric)
+        numeric = align[index] == "r" if align else index > 0
+        body.add_column(name, justify="right" if numeric else "left", no_wrap=numeric)
     for row in rows:
         # Text, not str: a name from a user's file is no markup.
-        table.add_row(*(Text(cell) for cell in row))
-    out.print(Text(title, "bold"))
-    out.print(table)
-    if not headed:
-        out.print()
+        body.add_row(*(Text(cell) for cell in row))
+    return Group(Text(title, "bold"), body, *([] if headed else [""]))
+
+
+def side_by_side(*columns: Sequence["Group"]) -> "Table":
+    """Columns of tables, each column top-aligned."""
+    from rich.console import Group
+    from rich.table import Table
+
+    grid = Table.grid(padding=(0, 6, 0, 0))
+    grid.add_row(*(Group(*column) for column in columns))
+    return grid

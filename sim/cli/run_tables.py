@@ -2,99 +2,96 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from sim.cli.output import print_table
-from sim.cli.wording import amount, layout, milliseconds, per_second, percent
+from sim.cli.output import side_by_side, table
+from sim.cli.wording import ABSENT, amount, layout, percent, significant
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, Group
 
+    from sim import Outcome
     from sim.figures import Assumption
+    from sim.metrics import TimeBreakdown
     from sim.metrics.summary import Value
-    from sim.scenario import Outcome
 
-_SHOWN_ASSUMPTIONS = 5
+SHOWN_ASSUMPTIONS = 5
+SHOWN_OPERATORS = 7
 _WEAKEST_FIRST = ("unstated", "assumption", "estimate", "press", "datasheet", "measured")
+_LATENCIES = ("ttft", "tpot", "itl", "e2el")
 
 
 def print_outcome(out: "Console", outcome: "Outcome") -> None:
     """The run as compact tables."""
-    values = outcome.summary.values
-    out.print(f"{outcome.scenario.name}: {layout(outcome.deployment)}", markup=False)
-    for note in outcome.summary.notes:
+    summary = outcome.summary
+    out.print(f"{outcome.scenario.name}: {layout(outcome.deployment)}\n", markup=False)
+    left = [_throughput(summary.values), _latency(outcome)]
+    right = [*_bounds(summary.breakdown), _memory(outcome)]
+    out.print(side_by_side(left, right))
+    for note in summary.notes:
         out.print(f"Note: {note}", markup=False)
-    _throughput(out, outcome)
-    _latency(out, outcome)
-    _bounds(out, outcome)
-    _memory(out, outcome)
-    print_assumptions(out, outcome.summary.assumptions)
-    out.print(
-        f"bandwall {values['version']}, fidelity {outcome.scenario.spec.fidelity}", style="dim", markup=False
-    )
+    print_assumptions(out, summary.assumptions)
+    fidelity, version = outcome.scenario.spec.fidelity, summary.values["version"]
+    out.print(f"bandwall {version}, fidelity {fidelity}", style="dim", markup=False)
 
 
-def _throughput(out: "Console", outcome: "Outcome") -> None:
-    values = outcome.summary.values
-    met = values["slo_attainment"]
+def _throughput(values: "Mapping[str, Value]") -> "Group":
     rows = [
-        (
-            "requests completed",
-            f"{values['completed']} of {values['num_prompts']} in {_number(values, 'duration'):.1f} s",
-        ),
-        ("request throughput", per_second(values["request_throughput"], "requests")),
-        ("output throughput", per_second(values["output_throughput"], "tokens")),
-        ("total token throughput", per_second(values["total_token_throughput"], "tokens")),
-        ("output tokens/s per chip", per_second(values["tokens_per_s_per_chip"], "tokens")),
-        ("output tokens/s per user", per_second(values["tokens_per_s_per_user"], "tokens")),
+        ("requests completed", f"{values['completed']} of {values['num_prompts']}"),
+        ("duration", _with_unit(values["duration"], "s")),
+        ("request throughput", _with_unit(values["request_throughput"], "/s")),
+        ("request goodput", _with_unit(values["request_goodput"], "/s")),
+        ("SLO attainment", _attainment(values)),
+        ("output tokens", _with_unit(values["output_throughput"], "/s")),
+        ("all tokens", _with_unit(values["total_token_throughput"], "/s")),
+        ("output tokens per chip", _with_unit(values["tokens_per_s_per_chip"], "/s")),
+        ("output tokens per user", _with_unit(values["tokens_per_s_per_user"], "/s")),
+        ("MFU, MBU", f"{percent(values['mfu'])}, {percent(values['mbu'])}"),
+        ("1M output tokens", _with_unit(values["usd_per_million_output_tokens"], "USD")),
+        ("an output token", _with_unit(values["joules_per_output_token"], "J")),
     ]
-    if met is not None:
-        verdict = "met" if values["meets_slo"] else "missed"
-        rows += [
-            ("request goodput", per_second(values["request_goodput"], "requests")),
-            ("SLO attainment", f"{percent(met)} ({verdict})"),
-        ]
-    rows += [("MFU · MBU", f"{percent(values['mfu'])} · {percent(values['mbu'])}")]
-    for name, text, unit in (
-        ("usd_per_million_output_tokens", "cost of 1M output tokens", "USD"),
-        ("joules_per_output_token", "energy per output token", "J"),
-    ):
-        if values[name] is not None:
-            rows.append((text, f"{_number(values, name):.3g} {unit}"))
-    print_table(out, "Throughput", ("", ""), rows)
+    return table("Throughput, cost, energy", ("", ""), [row for row in rows if row[1] != ABSENT])
 
 
-def _latency(out: "Console", outcome: "Outcome") -> None:
+def _attainment(values: "Mapping[str, Value]") -> str:
+    attained = values["slo_attainment"]
+    if attained is None:
+        return ABSENT
+    return f"{percent(attained)}, {'met' if values['meets_slo'] else 'missed'}"
+
+
+def _latency(outcome: "Outcome") -> "Group":
     values, slo = outcome.summary.values, outcome.scenario.spec.slo
     bounds = {} if slo is None else {"ttft": slo.ttft, "tpot": slo.tpot, "e2el": slo.e2el}
-    rows: list[tuple[str, ...]] = []
-    for name in ("ttft", "tpot", "itl", "e2el"):
-        shown = [milliseconds(values[f"{which}_{name}_ms"]) for which in ("mean", "p50", "p90", "p99")]
+    columns = ["", "mean", "p50", "p90", "p99", *(["SLO"] if slo is not None else [])]
+    rows: list[list[str]] = []
+    for name in _LATENCIES:
+        row = [_number(values[f"{which}_{name}_ms"]) for which in columns[1:5]]
         bound = bounds.get(name)
-        rows.append((name.upper(), *shown, "" if bound is None else milliseconds(bound * 1e3)))
-    title = (
-        "Latency, ms" if outcome.summary.steady else "Latency, ms (not steady: depends on the run's length)"
-    )
-    print_table(out, title, ("", "mean", "p50", "p90", "p99", "SLO"), rows)
+        rows.append([name.upper(), *row, *([_number(bound and bound * 1e3)] if slo is not None else [])])
+    steady = "" if outcome.summary.steady else " (not steady: they depend on the run's length)"
+    return table(f"Latency, ms{steady}", columns, rows)
 
 
-def _bounds(out: "Console", outcome: "Outcome") -> None:
-    breakdown = outcome.summary.breakdown
+def _bounds(breakdown: "TimeBreakdown | None") -> "list[Group]":
+    """By resource and by operator, as shares of the time in which a step runs."""
     if breakdown is None or breakdown.bound_by is None:
-        return
-    rows = [(name, percent(share)) for name, share in breakdown.by_resource.items()]
-    print_table(out, f"Bound by {breakdown.bound_by}; share of busy time", ("resource", ""), rows)
-    groups = [(name, percent(share)) for name, share in list(breakdown.by_group.items())[:8]]
-    print_table(out, f"Busy {percent(breakdown.busy)} of the time; by operator", ("operator", ""), groups)
+        return []
+    title = f"Bound by {breakdown.bound_by}; busy {percent(breakdown.busy)} of the time, of which"
+    resources = [(name, percent(share)) for name, share in breakdown.by_resource.items()]
+    groups = [(name, percent(share)) for name, share in breakdown.by_group.items()]
+    both = zip_longest(resources, groups[:SHOWN_OPERATORS], fillvalue=("", ""))
+    rows = [(*resource, *group) for resource, group in both]
+    return [table(title, ("resource", "", "operators", ""), rows, "lrlr")]
 
 
-def _memory(out: "Console", outcome: "Outcome") -> None:
+def _memory(outcome: "Outcome") -> "Group":
     memory, values = outcome.memory, outcome.summary.values
     stage = memory.tightest
     rows = [
         ("weights", amount(sum(stage.weights.values()))),
-        ("activations", amount(stage.activations)),
-        ("reserve", amount(stage.reserve)),
+        ("activations, reserve", f"{amount(stage.activations)}, {amount(stage.reserve)}"),
         ("free for KV", amount(stage.free)),
         ("usable of visible", f"{amount(stage.usable)} of {amount(stage.visible)}"),
         ("KV tokens of a replica", f"{memory.kv_tokens:,}"),
@@ -102,7 +99,7 @@ def _memory(out: "Console", outcome: "Outcome") -> None:
         ("preemptions", str(values["preemptions"])),
         ("prompt tokens from cache", percent(values["cached_token_share"])),
     ]
-    print_table(out, "Memory of a chip", ("", ""), rows)
+    return table("Memory of a chip", ("", ""), rows)
 
 
 def print_assumptions(out: "Console", assumptions: "tuple[Assumption, ...]") -> None:
@@ -110,11 +107,14 @@ def print_assumptions(out: "Console", assumptions: "tuple[Assumption, ...]") -> 
     counts = Counter(a.basis for a in assumptions)
     said = ", ".join(f"{counts[basis]} {basis}" for basis in _WEAKEST_FIRST if counts[basis])
     ranked = sorted(assumptions, key=lambda a: _WEAKEST_FIRST.index(a.basis))
-    rows = [(a.path, a.text, a.basis, a.source) for a in ranked[:_SHOWN_ASSUMPTIONS]]
-    title = f"Rests on {len(assumptions)} figures ({said}); the weakest"
-    print_table(out, title, ("figure", "value", "basis", "source"), rows, text_columns=4)
+    rows = [(a.path, a.text, a.basis, a.source) for a in ranked[:SHOWN_ASSUMPTIONS]]
+    title = f"Rests on {len(assumptions)} figures ({said}); the weakest:"
+    out.print(table(title, ("figure", "value", "basis", "source"), rows, "llll"))
 
 
-def _number(values: "Mapping[str, Value]", name: str) -> float:
-    value = values[name]
-    return float(value) if isinstance(value, int | float) else float("nan")
+def _with_unit(value: "Value", unit: str) -> str:
+    return f"{significant(value)} {unit}" if isinstance(value, int | float) else ABSENT
+
+
+def _number(value: "Value") -> str:
+    return significant(value) if isinstance(value, int | float) else ABSENT

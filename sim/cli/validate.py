@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from sim.cli.options import JsonFile
-from sim.cli.output import console, print_table, write_json
+from sim.cli.output import console, table, write_json
 
 verbs = typer.Typer(help="Against references and silicon.")
 
@@ -30,7 +30,7 @@ def scheduler(files: Files, json: JsonFile = None) -> None:
     rows = [(d.case, "" if d.step is None else str(d.step), d.what) for d in report.differing]
     out = console(json)
     if rows:
-        print_table(out, "Differing cases", ("case", "step", "what"), rows, text_columns=3)
+        out.print(table("Differing cases", ("case", "step", "what"), rows, "lrl"))
     out.print(f"{report.identical} of {report.cases} cases are identical, step by step")
     if rows:
         raise typer.Exit(1)

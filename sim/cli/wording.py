@@ -13,18 +13,6 @@ def percent(share: object) -> str:
     return f"{100 * share:.1f} %" if isinstance(share, int | float) else ABSENT
 
 
-def per_second(rate: object, what: str) -> str:
-    """'1,234 tokens/s', with three significant digits at least."""
-    if not isinstance(rate, int | float):
-        return ABSENT
-    return f"{significant(rate)} {what}/s"
-
-
-def milliseconds(value: object) -> str:
-    """A number of milliseconds without its unit."""
-    return significant(value) if isinstance(value, int | float) else ABSENT
-
-
 def significant(value: float) -> str:
     """Three significant digits, thousands separated, never in scientific notation."""
     size = abs(value)
@@ -38,14 +26,14 @@ def amount(size: float) -> str:
 
 
 def layout(deployment: "Deployment") -> str:
-    """'ax-k1 on h200-hgx, 1 replica of 8 chips (tp 8, ep 8), fp8 weights, fp8 activations, bf16 KV cache'."""
+    """'ax-k1 on h200-hgx, 1 replica of 8 chips (tp 8, ep 8), fp8 weights, fp8 activations, bf16 KV'."""
     parallel, precision = deployment.parallel, deployment.precision
     sizes = [f"{n} {getattr(parallel, n)}" for n in ("tp", "pp", "dp", "ep") if getattr(parallel, n) > 1]
     inside = f" ({', '.join(sizes)})" if sizes else ""
     return (
         f"{deployment.model.name} on {deployment.cluster.name}, {_count(deployment.replicas, 'replica')} of "
         f"{_count(parallel.chips, 'chip')}{inside}, {precision.weights} weights, "
-        f"{precision.activations} activations, {precision.kv_cache} KV cache"
+        f"{precision.activations} activations, {precision.kv_cache} KV"
     )
 
 
