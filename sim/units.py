@@ -101,7 +101,7 @@ def _split(text: str, dimension: Dimension) -> tuple[float, str]:
 
 
 def show(value: float, dimension: Dimension) -> str:
-    """A short string with a prefix, four digits: '4.8 TB/s'; binary sizes stay so: '47.5 GiB', '143771 MiB'."""
+    """A short string with a prefix and four digits: '4.8 TB/s'; binary sizes stay binary: '47.5 GiB'."""
     if not dimension.base:
         return f"{value:g}"
     if dimension.base.startswith("USD") or not math.isfinite(value):

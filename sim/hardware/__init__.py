@@ -1,6 +1,6 @@
 """Chips and clusters: profiles with ranges and sources outside, plain numbers inside."""
 
-from sim.hardware.catalogue import chip_names, cluster_names, read_chip, read_cluster
+from sim.hardware.catalogue import chip_names, cluster_names, complete_cluster, read_chip, read_cluster
 from sim.hardware.loading import load_chip, load_cluster
 from sim.hardware.resolve import resolve_chip, resolve_cluster
 from sim.hardware.schema import ChipProfile, ClusterProfile
@@ -10,6 +10,7 @@ __all__ = [
     "ClusterProfile",
     "chip_names",
     "cluster_names",
+    "complete_cluster",
     "load_chip",
     "load_cluster",
     "read_chip",

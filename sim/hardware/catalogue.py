@@ -16,7 +16,8 @@ from sim.errors import UserError, unknown
 from sim.figures import dump_figure
 from sim.hardware.assumed import RULES, assumed
 from sim.hardware.checks import refuse_contradictions
-from sim.hardware.schema import ChipProfile, ClusterProfile
+from sim.hardware.kernels import Kernels
+from sim.hardware.schema import ChipProfile, ClusterProfile, TierProfile
 
 Kind = Literal["chip", "cluster", "family", "fabric"]
 Tree = dict[str, object]
@@ -27,6 +28,8 @@ _FOLDERS: dict[Kind, str] = {
     "fabric": "fabrics",
 }
 _SUFFIXES = (".yaml", ".yml", ".json")
+_KERNELS = frozenset(Kernels.model_fields)
+_TIER = frozenset(name for name, field in TierProfile.model_fields.items() if field.is_required())
 _FOLLOWS_CAPACITY = "memory.visible"
 
 
@@ -63,8 +66,11 @@ def complete_chip(
 ) -> Tree:
     """A chip's tree with its family's kernel parameters and all assumptions written out, checked."""
     tree = dict(tree)
-    if isinstance(family := tree.get("family"), str) and not _is_complete(tree.get("kernels")):
-        tree["kernels"] = _overlaid(_part("family", family, folder, "kernels"), tree.get("kernels"))
+    family, kernels = tree.get("family"), tree.get("kernels", {})
+    if isinstance(family, str) and isinstance(kernels, dict):
+        stated = cast("Tree", kernels)
+        if _KERNELS - set(stated):  # not read before
+            tree["kernels"] = _overlaid(_part("family", family, folder, "kernels"), stated)
     profile = validate(ChipProfile, tree, document=document, prefix=prefix)
     refuse_contradictions(profile, document, prefix)
     for path in RULES:
@@ -108,25 +114,23 @@ def _tier(tier: object, folder: Path | None) -> object:
         return tier
     tree = cast("Tree", tier)
     fabric = tree.get("fabric")
-    if not isinstance(fabric, str) or not fabric or "launch" in tree:
+    if not isinstance(fabric, str) or not fabric or not _TIER - set(tree):
         return tree
     return _overlaid(_part("fabric", fabric, folder, "tier"), tree)
 
 
-def _is_complete(kernels: object) -> bool:
-    """The family's parameters are all there: the tree was read before."""
-    from sim.hardware.kernels import Kernels
-
-    return isinstance(kernels, dict) and set(Kernels.model_fields) <= set(cast("Tree", kernels))
-
-
-def _part(kind: Kind, name: str, folder: Path | None, key: str) -> Tree:
-    """The mapping under `key` in a family's or fabric's file."""
-    document, _ = _find(kind, name, folder)
-    part = _mapping(document.tree, document).get(key)
+def _part(kind: Kind, name: str, folder: Path | None, key: str, users: tuple[str, ...] = ()) -> Tree:
+    """The mapping under `key` of a family or fabric; one that is `like` another states what differs."""
+    document, inside = _find(kind, name, folder)
+    tree = _mapping(document.tree, document)
+    part, like = tree.get(key), tree.get("like")
     if not isinstance(part, dict):
         raise UserError(f"{document.name}: '{key}' is missing; a {kind} file needs it")
-    return cast("Tree", part)
+    if not isinstance(like, str):
+        return cast("Tree", part)
+    if like in users:
+        raise UserError(f"{document.name}: 'like: {like}' leads in a circle")
+    return _overlaid(_part(kind, like, inside, key, (*users, like)), cast("Tree", part))
 
 
 def _find(kind: Kind, name: str, base: Path | None) -> tuple[Document, Path | None]:
@@ -150,14 +154,10 @@ def _mapping(tree: object, document: Document) -> Tree:
     return cast("Tree", tree)
 
 
-def _overlaid(below: Tree, above: object) -> object:
+def _overlaid(below: Tree, above: Tree) -> Tree:
     """`above` laid over `below`, mappings key by key, but a figure as a whole."""
-    if above is None:
-        return below
-    if not isinstance(above, dict):
-        return above
     merged = dict(below)
-    for key, value in cast("Tree", above).items():
+    for key, value in above.items():
         under = merged.get(key)
         if isinstance(value, dict) and isinstance(under, dict) and "value" not in value:
             merged[key] = _overlaid(cast("Tree", under), cast("Tree", value))

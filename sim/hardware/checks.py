@@ -5,7 +5,7 @@ from sim.errors import UserError
 from sim.figures import Figure
 from sim.hardware.kernels import Dtype
 from sim.hardware.memory_devices import PINS
-from sim.hardware.schema import ChipProfile
+from sim.hardware.schema import ChipProfile, MemoryProfile
 from sim.units import BANDWIDTH, BYTES, show
 
 _TOLERANCE = 0.02
@@ -19,33 +19,38 @@ def refuse_contradictions(profile: ChipProfile, document: Document, prefix: tupl
     stacks · pins · pin_rate / 8 = bandwidth within 2 %; visible ≤ capacity.
 
     Raises:
-        UserError: naming both sides.
+        UserError: naming file, line and both sides.
     """
-    memory = profile.memory
-    if memory.pin_rate is not None:
-        # a pin rate is written in b/s, which `parse` turns into B/s: the division by 8 is done
-        product = memory.stacks.value * PINS[memory.device] * memory.pin_rate.value
-        if abs(product / memory.bandwidth.value - 1) > _TOLERANCE:
-            raise _refusal(
-                document,
-                (*prefix, "memory", "bandwidth"),
-                f"{show(memory.bandwidth.value, BANDWIDTH)} is more than 2 % off "
-                f"{memory.stacks.value:g} stacks of {PINS[memory.device]} pins at {memory.pin_rate.value * _BITS / 1e9:g} Gb/s, which is "
-                f"{show(product, BANDWIDTH)}",
-            )
-    if memory.visible is not None and memory.visible.value > memory.capacity.value:
-        raise _refusal(
-            document,
-            (*prefix, "memory", "visible"),
-            f"{show(memory.visible.value, BYTES)} is more than the capacity of "
-            f"{show(memory.capacity.value, BYTES)}",
-        )
+    for field, contradiction in (
+        ("bandwidth", _off_pins(profile.memory)),
+        ("visible", _too_visible(profile.memory)),
+    ):
+        if contradiction:
+            path = (*prefix, "memory", field)
+            where = f"{document.name}:{document.line(path) or 1}"
+            raise UserError(f"{where}: {'.'.join(map(str, path))}: {contradiction}")
 
 
-def _refusal(document: Document, path: tuple[str | int, ...], what: str) -> UserError:
-    line = document.line(path)
-    where = document.name if line is None else f"{document.name}:{line}"
-    return UserError(f"{where}: {'.'.join(map(str, path))}: {what}")
+def _off_pins(memory: MemoryProfile) -> str:
+    if memory.pin_rate is None:
+        return ""
+    pins = PINS[memory.device]
+    # a pin rate is written in b/s and held in B/s, so the division by 8 is done
+    product = memory.stacks.value * pins * memory.pin_rate.value
+    if abs(product / memory.bandwidth.value - 1) <= _TOLERANCE:
+        return ""
+    rate = memory.pin_rate.value * _BITS / 1e9
+    return (
+        f"{show(memory.bandwidth.value, BANDWIDTH)} is more than 2 % off {memory.stacks.value:g} stacks of "
+        f"{pins} pins at {rate:g} Gb/s, which is {show(product, BANDWIDTH)}"
+    )
+
+
+def _too_visible(memory: MemoryProfile) -> str:
+    if memory.visible is None or memory.visible.value <= memory.capacity.value:
+        return ""
+    visible, capacity = show(memory.visible.value, BYTES), show(memory.capacity.value, BYTES)
+    return f"{visible} is more than the capacity of {capacity}"
 
 
 def remarks(profile: ChipProfile) -> list[str]:

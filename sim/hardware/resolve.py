@@ -67,6 +67,9 @@ def resolve_chip(profile: ChipProfile, resolution: Resolution) -> Chip:
 
     compute, memory = profile.compute, profile.memory
     capacity = take("memory.capacity", memory.capacity)
+    visible = take("memory.visible", memory.visible)
+    if memory.visible is None:  # a share of the capacity, drawn or overridden as that may be
+        visible *= capacity / memory.capacity.value
     shape = compute.matrix_shape or (None, None, None)
     return Chip(
         name=profile.name,
@@ -95,7 +98,7 @@ def resolve_chip(profile: ChipProfile, resolution: Resolution) -> Chip:
             stacks=count("memory.stacks", memory.stacks),
             bandwidth=take("memory.bandwidth", memory.bandwidth),
             capacity=capacity,
-            visible=min(take("memory.visible", memory.visible), capacity),
+            visible=min(visible, capacity),
             outstanding=take("memory.outstanding", memory.outstanding),
             refresh=memory.refresh,
         ),
