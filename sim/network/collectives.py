@@ -1,13 +1,13 @@
 """How long a collective takes: the fastest of the algorithms its links allow.
 
 S bytes of logical message, n ranks, V = S(n−1)/n, L bandwidth, η efficiency, a0 launch, a1 hop:
-  pipelined(v, m) = a0 + m·a1 + v/(ηL) + k·√(m·a1·v/(ηL))    m steps; the root is what optimal chunks leave
-  ring all-reduce             pipelined(2V, 2(n−1))
-  halving-doubling            a0 + 2·log2(n)·α + 2V/(ηL')    α one message; L' between a pair
-  in-network reduction        a0 + 2·a1 + S/R                R what the switch reduces per chip
+  pipelined(l, t) = a0 + l + t + k·√(l·t)    latency l, transfer t; the root is what optimal chunks leave
+  ring all-reduce             pipelined(2(n−1)·a1, 2V/(ηL))
+  halving-doubling            pipelined(2·log2(n)·α, 2V/(ηL'))    α one message; L' between a pair
+  in-network reduction        pipelined(2(n−1)·a1, S/R)           R what the switch reduces per chip
   one-shot (low latency)      b0 + (n−1)·b1 + (n−1)·S/(0.8·ηL)    every chip reads all others
   two-shot (low latency)      2·b0 + (n−1)·b1 + 2V/(ηL)
-  all-gather, reduce-scatter  pipelined(V, n−1);  direct (low latency) b0 + (n−1)·b1 + V/(ηL)
+  all-gather, reduce-scatter  pipelined((n−1)·a1, V/(ηL))
   through host memory         every byte crosses the chip's link twice and each step starts two copies
 Over several tiers: reduce-scatter from the innermost outwards, all-reduce of the shrunken message on the
 outermost, all-gather back.
@@ -100,17 +100,23 @@ def point_to_point(
 def _all_reduce_on(level: Level, message: Array) -> LinkTime:
     n, tier = level.units, level.tier
     v = message * (n - 1) / n
-    candidates = [_ring(level, "ring", 2 * v, 2 * (n - 1)), _halving_doubling(level, v)]
+    rate = tier.efficiency * level.bandwidth
+    rounds = 2 * int(np.ceil(np.log2(n)))
+    candidates = [
+        _pipelined(level, "ring", 2 * (n - 1) * tier.hop, 2 * v / rate, 2 * v),
+        _pipelined(
+            level, "halving-doubling", rounds * tier.latency, 2 * v / (tier.efficiency * level.peer), 2 * v
+        ),
+    ]
     if tier.reduction > 0:
-        rate = min(tier.reduction, tier.bandwidth) * level.bandwidth / tier.bandwidth
-        candidates.append(_linear(level, "in-network", tier.launch, 2 * tier.hop, message / rate, message))
+        reduced = message / (min(tier.reduction, tier.bandwidth) * level.bandwidth / tier.bandwidth)
+        candidates.append(_pipelined(level, "in-network", 2 * (n - 1) * tier.hop, reduced, message))
     if tier.low_latency > 0 and level.unit == 1:
         b0, peers = tier.low_latency, (n - 1) * tier.low_latency * PEER_SHARE
-        rate = tier.efficiency * level.bandwidth
         everything = (n - 1) * message
         candidates += [
-            _linear(level, "one-shot", b0, peers, everything / (ONE_SHOT_SHARE * rate), everything),
-            _linear(level, "two-shot", 2 * b0, peers, 2 * v / rate, 2 * v),
+            _low_latency(level, "one-shot", b0, peers, everything / (ONE_SHOT_SHARE * rate), everything),
+            _low_latency(level, "two-shot", 2 * b0, peers, 2 * v / rate, 2 * v),
         ]
     return _fastest(candidates)
 
@@ -119,39 +125,25 @@ def _scatter(level: Level, message: Array) -> LinkTime:
     """All-gather or reduce-scatter of `message` on one level."""
     n, tier = level.units, level.tier
     v = message * (n - 1) / n
-    candidates = [_ring(level, "ring", v, n - 1)]
-    if tier.low_latency > 0 and level.unit == 1:
-        peers = (n - 1) * tier.low_latency * PEER_SHARE
-        transfer = v / (tier.efficiency * level.bandwidth)
-        candidates.append(_linear(level, "direct", tier.low_latency, peers, transfer, v))
-    return _fastest(candidates)
+    return _pipelined(level, "ring", (n - 1) * tier.hop, v / (tier.efficiency * level.bandwidth), v)
 
 
-def _ring(level: Level, name: str, sent: Array, steps: int) -> LinkTime:
-    tier, copies = level.tier, _crossings(level)
-    transfer = copies * sent / (tier.efficiency * level.bandwidth)
-    latency = copies * steps * tier.hop
-    ramp = RAMP * np.sqrt(latency * transfer)
-    return LinkTime(np.full_like(sent, tier.launch), latency + ramp, transfer, sent, (name,))
-
-
-def _halving_doubling(level: Level, v: Array) -> LinkTime:
-    rounds = 2 * int(np.ceil(np.log2(level.units)))
+def _pipelined(level: Level, name: str, latency: float, transfer: Array, sent: Array) -> LinkTime:
     copies = _crossings(level)
-    latency = copies * rounds * level.tier.latency
-    transfer = copies * 2 * v / (level.tier.efficiency * level.peer)
-    return LinkTime(
-        np.full_like(v, level.tier.launch), np.full_like(v, latency), transfer, 2 * v, ("halving-doubling",)
-    )
+    latency, transfer = copies * latency, copies * transfer
+    ramp = RAMP * np.sqrt(latency * transfer)
+    return LinkTime(np.full_like(sent, level.tier.launch), latency + ramp, transfer, sent, (name,))
 
 
-def _linear(level: Level, name: str, launch: float, latency: float, transfer: Array, wire: Array) -> LinkTime:
+def _low_latency(
+    level: Level, name: str, launch: float, latency: float, transfer: Array, sent: Array
+) -> LinkTime:
     copies = _crossings(level)
     return LinkTime(
         np.full_like(transfer, launch),
         np.full_like(transfer, copies * latency),
         copies * transfer,
-        wire,
+        sent,
         (name,),
     )
 

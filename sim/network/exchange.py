@@ -1,10 +1,10 @@
 """Expert dispatch and combine: an all-to-all whose messages follow the routing.
 
 A chip sends each of its T tokens to the chips that hold its experts.
-  low latency   V = T · copies · bytes, one message per (token, expert);
-                b0 + b1·log2(R) + ‖V_in/(ηL), V_out/(ηL)‖₂
+  low latency   V = T · copies · bytes, one message per (token, expert); b0 the tier's low-latency launch;
+                1.5·b0 + b0·log2(R) + ‖V_in/(0.8·ηL), V_out/(ηL)‖₂
   normal        V = T · distinct destinations · bytes, tokens copied once per chip (once per server over the
-                network, forwarded inside it); FIXED·launch + ‖V_in/(ηL), V_out/(ηL)‖₂
+                network, forwarded inside it); 4·a0 + α + ‖V_in/(0.8·ηL), V_out/(ηL)‖₂
   exchange of whole messages   all-gather of the tokens (or reduce-scatter of the results)
 The fastest counts. V_in stays in the innermost domain of g of the R chips, a share (g−1)/R; V_out leaves it,
 a share 1 − g/R.
@@ -25,8 +25,12 @@ Array = NDArray[np.float64]
 
 NORMAL_LAUNCH = 4.0
 """Fixed time of a de-duplicating exchange in library launches (28 to 40 µs against 7.5 µs)."""
-RANK_STEP = 0.6
-"""What doubling the ranks adds to a low-latency exchange, as a share of its fixed time (3 µs of 5 µs)."""
+LOW_LATENCY_LAUNCH = 1.5
+"""Fixed time of a low-latency exchange in low-latency launches (5 µs against 3.2 µs)."""
+RANK_STEP = 1.0
+"""What doubling the ranks adds to it, likewise (3 µs)."""
+SCATTERED = 0.8
+"""Share of a link's achievable bandwidth left to messages of one token (0.55 of peak against 0.70)."""
 
 
 def expert_exchange(
@@ -71,8 +75,9 @@ def _low_latency(
     volume = tokens * copies * token_bytes
     near = spanned[0].units
     inside, outside = volume * (near - 1) / ranks, volume * (ranks - near) / ranks
-    launch = sum(level.tier.low_latency or level.tier.launch for level in spanned)
-    latency = RANK_STEP * spanned[0].tier.low_latency * log2(ranks)
+    b0 = spanned[0].tier.low_latency
+    launch = LOW_LATENCY_LAUNCH * b0 + sum(level.tier.latency for level in spanned[1:])
+    latency = RANK_STEP * b0 * log2(ranks)
     return _exchange("low-latency", spanned, launch, latency, inside, outside)
 
 
@@ -94,7 +99,7 @@ def _exchange(
     near = spanned[0]
     far = spanned[-1]
     crossings = 2 if near.tier.through_host else 1
-    transfer = crossings * inside / (near.tier.efficiency * near.bandwidth)
+    transfer = crossings * inside / (SCATTERED * near.tier.efficiency * near.bandwidth)
     if len(spanned) > 1:
         transfer = np.hypot(transfer, outside / (far.tier.efficiency * far.bandwidth))
     return LinkTime(
