@@ -215,3 +215,29 @@ def test_the_description_holds_computed_and_published_side_by_side() -> None:
     assert shown.weight_bytes["fp8"] < shown.weight_bytes_deployed["fp8"] < shown.weight_bytes["bf16"]
     assert max(shown.flops_per_token) <= shown.context
     assert shown.to_json()["name"] == "ax-k1"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("llama-2-7b", "32 × MHA, 32/32 heads of 128; dense FFN 11008"),
+        ("step-3", "5 × MQA, 64/1 heads of 256; dense FFN 18432"),
+        ("gpt-oss-20b", "12 × GQA, 64/8 heads of 64, window 128; 32 experts of 2880, top 4"),
+        (
+            "qwen3.5-27b",
+            "48 × Gated DeltaNet, 48 heads, state 128×128; dense FFN 17408",
+        ),
+        (
+            "deepseek-v3.2",
+            "3 × MLA, 128 heads, latent 512 + 64, top 2048 of a 64-head indexer; dense FFN 18432",
+        ),
+    ],
+)
+def test_layers_are_described_in_words(name: str, expected: str) -> None:
+    assert expected in describe_model(load_model(name)).layers
+
+
+def test_a_model_without_mla_has_no_expanded_cache() -> None:
+    assert describe_model(load_model("llama-2-7b")).kv_bytes_per_token_expanded is None
+    assert describe_model(load_model("qwen3-8b")).published_total == 8.2e9
+    assert describe_model(load_model("ax-k1-dense")).total_vs_published is None

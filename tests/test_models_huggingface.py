@@ -14,7 +14,7 @@ from model_configs import EXPECTED, FP8, IN_CATALOGUE, PUBLISHED, ROUNDED, SMALL
 from sim.errors import UserError
 from sim.models import ModelArchitecture, load_model, windows
 from sim.models.accounting import state_bytes_per_sequence, total_params
-from sim.models.architecture import Gqa, MoeFfn
+from sim.models.architecture import DenseFfn, Gqa, MoeFfn
 from sim.models.huggingface import READERS, convert
 from sim.models.huggingface.decoder import runs
 from sim.models.kv_groups import kv_groups
@@ -236,3 +236,39 @@ def test_a_damaged_config_ends_in_a_model_or_one_sentence(name: str, data: st.Da
     damaged = tree | {"text_config": inner} if "text_config" in tree else inner
     with suppress(UserError):
         assert convert(damaged, "config.json")["layers"]
+
+
+def test_exaone_patterns_are_a_word_a_period_or_none(tmp_path: Path) -> None:
+    tree = config("Exaone4ForCausalLM", 64, 256, 6, 4, num_key_value_heads=2, vocab_size=100)
+    assert windows(imported(tree, tmp_path)) == ()
+    by_word = imported(tree | {"sliding_window": 32, "sliding_window_pattern": "LLG"}, tmp_path)
+    by_period = imported(tree | {"sliding_window": 32, "sliding_window_pattern": 3}, tmp_path)
+    assert by_word == by_period
+    assert {(g.form, g.layers) for g in kv_groups(by_word)} == {("window", 4), ("full", 2)}
+
+
+def test_a_granite_hybrid_without_experts_has_the_shared_block_alone(tmp_path: Path) -> None:
+    tree = ROUNDED[1][1]
+    dense = imported(tree | {"num_local_experts": 0, "num_experts_per_tok": 0}, tmp_path)
+    assert all(isinstance(layer.ffn, DenseFfn) and layer.ffn.inter == 1536 for layer in dense.layers)
+    assert "mamba_d_head" in refused(tree | {"mamba_d_head": "half"}, tmp_path)
+    assert "inner width" in refused(tree | {"mamba_d_head": 32}, tmp_path)
+    automatic = imported(tree | {"mamba_d_head": "auto"}, tmp_path)
+    assert automatic == imported(tree, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "quantization",
+    [
+        {"quant_method": "compressed-tensors", "config_groups": {}},
+        {
+            "quant_method": "compressed-tensors",
+            "config_groups": {"a": {"weights": {"num_bits": 3, "type": "int"}}},
+        },
+        {"quant_method": "modelopt", "quant_algo": "MYSTERY"},
+    ],
+)
+def test_a_quantisation_that_is_not_understood_is_refused(
+    quantization: dict[str, Any], tmp_path: Path
+) -> None:
+    assert "quantization_config" in refused(LLAMA | {"quantization_config": quantization}, tmp_path)
