@@ -1,5 +1,6 @@
 """What a scheduler is told, and what one of its calls decides."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 
@@ -45,13 +46,13 @@ class Batch:
     chunks: list[tuple[int, int]] = field(default_factory=list)
     admitted: list[tuple[int, int, int, bool]] = field(default_factory=list)
     advanced: list[tuple[int, int]] = field(default_factory=list)
-    preempted: list[int] = field(default_factory=list)
+    preempted: Sequence[int] = ()
     firsts: list[int] = field(default_factory=list)
     finishing: list[int] = field(default_factory=list)
-    late: list[int] = field(default_factory=list)
-    left_out: list[int] = field(default_factory=list)
+    late: Sequence[int] = ()
+    left_out: Sequence[int] = ()
     order: list[tuple[int, int]] | None = None
-    ranks: "list[Batch]" = field(default_factory=list)
+    ranks: "Sequence[Batch]" = ()
 
     @property
     def empty(self) -> bool:

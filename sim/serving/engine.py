@@ -63,6 +63,10 @@ class Steppable(Protocol):
         """A batch has run until `time`."""
         ...
 
+    def may_deliver_early(self) -> bool:
+        """Whether the next call decides the same if the sequences that finish during it are gone already."""
+        ...
+
     def load(self) -> tuple[int, int, int, int, int]:
         """(decodes, Σ context of their next step, running, waiting, blocks held)."""
         ...
@@ -175,14 +179,21 @@ class Engine:
         flight, scheduler, depth = self.flight, self.scheduler, self.depth
         if len(flight) != depth - 1:
             return False
-        limit = scheduler.horizon()
-        if not limit:
-            return False
         call = end = self.now
+        only_one = False
         if depth == 2:
             end, previous = flight[0]
             if previous is not None and previous.finishing:
-                limit = 1  # it frees blocks and a seat before the call after the next
+                if end <= to and scheduler.may_deliver_early():
+                    flight[0] = (end, None)
+                    self._deliver(previous, end)
+                else:
+                    only_one = True  # it frees blocks and a seat before the call after the next
+        limit = scheduler.horizon()
+        if not limit:
+            return False
+        if only_one:
+            limit = 1
         surface, decode_steps = self.surface, self.tape.decode_steps
         done, ahead = 0, depth - 1
         finishing: list[int] = []

@@ -7,6 +7,7 @@ Every rank takes part in every step, with a dummy batch if it has nothing to do.
 with the smallest 4·waiting + running, as vLLM's data-parallel balancer does (`v1/engine/core_client.py`).
 """
 
+from collections.abc import Sequence
 from math import ceil
 
 from sim.serving.batch import Batch
@@ -63,18 +64,19 @@ class LockstepRanks:
 
     def schedule(self) -> Batch:
         """One call on every rank that has work, as one batch."""
-        batch = Batch(0, [0] * len(self.ranks[0].decoding.sums), ranks=[])
-        for rank in self.ranks:
-            part = rank.schedule() if not rank.idle else Batch(0, rank.decoding.sums.copy())
-            batch.ranks.append(part)
+        batch = Batch(0, [0] * len(self.ranks[0].decoding.sums))
+        batch.ranks = [
+            Batch(0, rank.decoding.sums.copy()) if rank.idle else rank.schedule() for rank in self.ranks
+        ]
+        for part in batch.ranks:
             batch.decodes += part.decodes
             batch.sums = [a + b for a, b in zip(batch.sums, part.sums, strict=True)]
             batch.chunks += part.chunks
             batch.admitted += part.admitted
-            batch.preempted += part.preempted
+            batch.preempted = [*batch.preempted, *part.preempted]
             batch.firsts += part.firsts
             batch.finishing += part.finishing
-            batch.left_out += part.left_out
+            batch.left_out = [*batch.left_out, *part.left_out]
         return batch
 
     def price(self, batch: Batch, surface: Surface) -> float:
@@ -93,14 +95,20 @@ class LockstepRanks:
 
     def deliver(self, batch: Batch, time: float) -> None:
         """Each rank gets what is its own."""
-        parts = {id(rank): Batch(0, []) for rank in self.ranks}
-        for name in ("firsts", "late", "finishing"):
-            for request in getattr(batch, name):
-                getattr(parts[id(self.rank_of[request])], name).append(request)
+        rank_of = self.rank_of
         for rank in self.ranks:
-            rank.deliver(parts[id(rank)], time)
+
+            def own(requests: Sequence[int], rank: Scheduler = rank) -> list[int]:
+                return [request for request in requests if rank_of[request] is rank]
+
+            part = Batch(0, [], firsts=own(batch.firsts), finishing=own(batch.finishing), late=own(batch.late))
+            rank.deliver(part, time)
         for request in batch.finishing:
-            del self.rank_of[request]
+            del rank_of[request]
+
+    def may_deliver_early(self) -> bool:
+        """Whether no rank can tell if sequences finish before or after its next call."""
+        return all(rank.may_deliver_early() for rank in self.ranks)
 
     def load(self) -> tuple[int, int, int, int, int]:
         """(decodes, Σ context of their next step, running, waiting, blocks held), over the ranks."""

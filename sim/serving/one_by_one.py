@@ -124,7 +124,7 @@ class _Call:
         scheduler.starved.pop(victim, None)
         del scheduler.running[victim]
         scheduler.waiting.put_back(victim)
-        self.batch.preempted.append(victim)
+        self.batch.preempted = [*self.batch.preempted, victim]
 
     def _price(self) -> None:
         """What the step computes: decodes as aggregates, the others as chunks."""

@@ -353,6 +353,12 @@ class Scheduler:
             if table is not None and self.config.enable_prefix_caching:
                 self.cache.register(table, book.computed[request] // self.config.block_size)
 
+    def may_deliver_early(self) -> bool:
+        """Whether the next call decides the same if the sequences that finish during it are gone already:
+        nobody waits for their seats or blocks, and no content is kept that their blocks could outlive."""
+        cache = self.cache
+        return not self.waiting and not cache.root.children and self.decoding.blocks_due(1) <= cache.free
+
     def load(self) -> tuple[int, int, int, int, int]:
         """(decodes, Σ context of their next step, running, waiting, blocks held)."""
         decoding, cache = self.decoding, self.cache

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias, cast
@@ -119,14 +120,14 @@ class Recorder:
 
     def _row(
         self, engine: Engine, call: float, start: float, duration: float, running: list[object],
-        admitted: list[list[int]], preempted: list[int], free: int, cached: int | None,
+        admitted: list[list[int]], preempted: Sequence[int], free: int, cached: int | None,
     ) -> None:  # fmt: skip
         if self.full:
             return
         scheduler = self.scheduler
         row: Row = {
             "t_ns": start, "dur_ns": duration, "running": running, "admitted": admitted,
-            "preempted": preempted, "free_blocks": free, "n_running": len(scheduler.running),
+            "preempted": list(preempted), "free_blocks": free, "n_running": len(scheduler.running),
             "n_waiting": len(scheduler.waiting), "n_cached": cached,
         }  # fmt: skip
         if engine.depth == 2:
