@@ -12,9 +12,7 @@ from pydantic import Field
 
 from sim.workload.arrivals.renewal import Policy, Rate
 from sim.workload.extent import Extent
-from sim.workload.preset import read_preset
 from sim.workload.requests import Requests
-from sim.workload.synthesis import synthesise
 
 
 class Synthetic(Policy):
@@ -30,5 +28,8 @@ class Synthetic(Policy):
         Raises:
             UserError: unknown preset, malformed file, nothing arrives within the duration.
         """
+        from sim.workload.preset import read_preset
+        from sim.workload.synthesis import synthesise
+
         preset = read_preset(self.preset, base)
         return synthesise(preset, self.rate or preset.rate, extent, seed)

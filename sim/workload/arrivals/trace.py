@@ -4,6 +4,7 @@
 
 With `rate` or `concurrency` the recorded times are set aside: the requests come in file order as a Poisson
 process or in a closed loop. A file without times (ShareGPT, most benchmark results) needs one of them.
+The reader of a format is loaded when a trace of that format is read.
 """
 
 from pathlib import Path
@@ -20,9 +21,6 @@ from sim.workload.extent import Extent
 from sim.workload.prompts import prompts_of_blocks, prompts_of_parents, renumbered
 from sim.workload.requests import Requests
 from sim.workload.streams import stream
-from sim.workload.traces.benchmark_results import CHARACTERS_PER_TOKEN, read_sharegpt, read_vllm_bench
-from sim.workload.traces.csv_trace import read_azure, read_burstgpt, read_csv
-from sim.workload.traces.json_lines import read_jsonl, read_mooncake
 from sim.workload.traces.table import TraceTable
 
 Format = Literal["csv", "jsonl", "mooncake", "azure", "burstgpt", "vllm-bench", "sharegpt"]
@@ -55,7 +53,7 @@ class Trace(Policy):
         default=None, description="closed loop instead of recorded times"
     )
     characters_per_token: Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)] = Field(
-        default=CHARACTERS_PER_TOKEN, description="for sharegpt, whose texts have no token counts"
+        default=4.0, description="for sharegpt, whose texts have no token counts"
     )
 
     @model_validator(mode="after")
@@ -82,23 +80,35 @@ class Trace(Policy):
         return _requests(table, arrival, rows, self.concurrency)
 
     def _read(self, path: Path) -> TraceTable:
-        columns = {str(ours): theirs for ours, theirs in self.columns.items()}
-        unit = TIME_UNITS[self.time_unit]
-        match self.format:
-            case "csv":
-                return read_csv(path, columns, unit)
-            case "jsonl":
-                return read_jsonl(path, columns, unit)
-            case "mooncake":
-                return read_mooncake(path)
-            case "azure":
-                return read_azure(path)
-            case "burstgpt":
-                return read_burstgpt(path)
-            case "vllm-bench":
-                return read_vllm_bench(path)
-            case "sharegpt":
-                return read_sharegpt(path, self.characters_per_token)
+        if self.format in ("csv", "azure", "burstgpt"):
+            return self._read_csv(path)
+        if self.format in ("jsonl", "mooncake"):
+            return self._read_json_lines(path)
+        from sim.workload.traces.benchmark_results import read_sharegpt, read_vllm_bench
+
+        if self.format == "vllm-bench":
+            return read_vllm_bench(path)
+        return read_sharegpt(path, self.characters_per_token)
+
+    def _read_csv(self, path: Path) -> TraceTable:
+        from sim.workload.traces.csv_trace import read_azure, read_burstgpt, read_csv
+
+        if self.format == "azure":
+            return read_azure(path)
+        if self.format == "burstgpt":
+            return read_burstgpt(path)
+        return read_csv(path, self._mapping, TIME_UNITS[self.time_unit])
+
+    def _read_json_lines(self, path: Path) -> TraceTable:
+        from sim.workload.traces.json_lines import read_jsonl, read_mooncake
+
+        if self.format == "mooncake":
+            return read_mooncake(path)
+        return read_jsonl(path, self._mapping, TIME_UNITS[self.time_unit])
+
+    @property
+    def _mapping(self) -> dict[str, str]:
+        return {str(ours): theirs for ours, theirs in self.columns.items()}
 
     def _arrivals(
         self, table: TraceTable, path: Path, extent: Extent, seed: int

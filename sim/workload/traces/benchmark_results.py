@@ -8,11 +8,10 @@ from typing import cast
 import numpy as np
 
 from sim.errors import UserError
+from sim.workload.traces.columns import Column
 from sim.workload.traces.json_lines import Record, read_records
-from sim.workload.traces.table import Column, TraceTable
+from sim.workload.traces.table import TraceTable
 from sim.workload.traces.text import malformed, read_text
-
-CHARACTERS_PER_TOKEN = 4.0
 
 
 def read_vllm_bench(path: Path) -> TraceTable:
@@ -47,7 +46,7 @@ def read_vllm_bench(path: Path) -> TraceTable:
     )
 
 
-def read_sharegpt(path: Path, characters_per_token: float = CHARACTERS_PER_TOKEN) -> TraceTable:
+def read_sharegpt(path: Path, characters_per_token: float) -> TraceTable:
     """Conversations as ShareGPT has them: the first message is the prompt, the second the answer.
 
     Texts are counted in characters and divided by `characters_per_token`: an estimate, since token counts

@@ -1,11 +1,4 @@
-"""CSV traces: our own columns, any others by a mapping, BurstGPT's and Azure's.
-
-    arrival_s, prompt_tokens, output_tokens [, session, turn, prefix_of, priority, client]
-
-`session` and `turn` make a conversation: the prompt of a turn begins with the prompt and the answer of the
-turn before it. `prefix_of` names another earlier row (the first row of data is 0) to begin with instead.
-Arrivals of later turns are those in the file. Lines that begin with # are comments.
-"""
+"""CSV traces: our own columns, any others by a mapping, BurstGPT's and Azure's. Lines with # are comments."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -15,14 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.errors import UserError, nearest
-from sim.workload.traces.table import Column, TraceTable
-from sim.workload.traces.text import malformed, numbered_lines
+from sim.workload.traces.columns import OPTIONAL, REQUIRED, Column, table_of
+from sim.workload.traces.table import TraceTable
+from sim.workload.traces.text import numbered_lines
 
-REQUIRED = ("prompt_tokens", "output_tokens")
-OPTIONAL = ("arrival_s", "session", "turn", "prefix_of", "priority", "client")
 AZURE = {"arrival_s": "TIMESTAMP", "prompt_tokens": "ContextTokens", "output_tokens": "GeneratedTokens"}
 BURSTGPT = {"arrival_s": "Timestamp", "prompt_tokens": "Request tokens", "output_tokens": "Response tokens"}
-_MOST_PRIORITY = 2**31
 
 
 def read_csv(path: Path, columns: Mapping[str, str], time_unit: float) -> TraceTable:
@@ -34,20 +25,7 @@ def read_csv(path: Path, columns: Mapping[str, str], time_unit: float) -> TraceT
     Raises:
         UserError: missing columns, malformed values (with line), parents that do not come before.
     """
-    found = _columns(path, columns)
-    session = _names(found.get("session"))
-    client = _names(found.get("client"))
-    prompt = found["prompt_tokens"].tokens()
-    return TraceTable(
-        prompt_tokens=prompt,
-        output_tokens=found["output_tokens"].tokens(),
-        arrival=found["arrival_s"].seconds(time_unit) if "arrival_s" in found else None,
-        priority=_priority(found.get("priority")),
-        parent=_parents(len(prompt), session, found.get("turn"), found.get("prefix_of")),
-        session=session[0],
-        client=client[0],
-        clients=client[1],
-    )
+    return table_of(_columns(path, columns), time_unit, foreign_clock="arrival_s" in columns)
 
 
 def read_azure(path: Path) -> TraceTable:
@@ -144,60 +122,3 @@ def _is_timestamp(text: str) -> bool:
         return not np.isnat(np.datetime64(text, "ns"))
     except ValueError:
         return False
-
-
-def _names(column: Column | None) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Numbers for names in order of appearance, and the names; an empty cell is -1."""
-    if column is None:
-        return np.empty(0, np.int64), ()
-    number: dict[str, int] = {}
-    cells = [str(value).strip() for value in column.values]
-    places = [number.setdefault(cell, len(number)) if cell else -1 for cell in cells]
-    return np.array(places, np.int64), tuple(number)
-
-
-def _priority(column: Column | None) -> NDArray[np.int64]:
-    return np.empty(0, np.int64) if column is None else column.whole(-_MOST_PRIORITY, _MOST_PRIORITY)
-
-
-def _parents(
-    rows: int,
-    session: tuple[NDArray[np.int64], tuple[str, ...]],
-    turn: Column | None,
-    prefix_of: Column | None,
-) -> NDArray[np.int64]:
-    """The row each prompt begins with, -1 for none; empty if the file has neither sessions nor prefixes."""
-    if not session[1] and prefix_of is None:
-        return np.empty(0, np.int64)
-    parent = np.full(rows, -1, np.int64)
-    if session[1]:
-        order = _order_of_turns(rows, turn)
-        last: dict[int, int] = {}
-        for row in order:
-            of = int(session[0][row])
-            if of >= 0:
-                parent[row] = last.get(of, -1)
-                last[of] = row
-    if prefix_of is not None:
-        for row, value in enumerate(prefix_of.values):
-            if value not in ("", "-1"):
-                parent[row] = _earlier_row(prefix_of, row)
-    return parent
-
-
-def _order_of_turns(rows: int, turn: Column | None) -> list[int]:
-    if turn is None:
-        return list(range(rows))
-    return np.argsort(turn.whole(0, 2**31), kind="stable").tolist()
-
-
-def _earlier_row(column: Column, row: int) -> int:
-    needs = (
-        f"the number of an earlier row, 0 to {row - 1}"
-        if row
-        else "nothing: the first row has none before it"
-    )
-    text = str(column.values[row]).strip()
-    if not text.isdecimal() or int(text) >= row:
-        raise malformed(column.path, column.lines[row], column.name, text, needs)
-    return int(text)

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import cast
 
 from sim.errors import UserError, nearest
-from sim.workload.traces.table import Column, TraceTable
+from sim.workload.traces.columns import OPTIONAL, REQUIRED, Column, table_of
+from sim.workload.traces.table import TraceTable
 from sim.workload.traces.text import malformed, numbered_lines
 
 Record = Mapping[str, object]
@@ -25,13 +26,12 @@ def read_jsonl(path: Path, columns: Mapping[str, str], time_unit: float) -> Trac
         UserError: a line that is not a JSON object, a missing field, a malformed value.
     """
     lines, records = read_records(path)
-    names = {n: columns.get(n, n) for n in ("arrival_s", "prompt_tokens", "output_tokens")}
-    timed = "arrival_s" in columns or names["arrival_s"] in records[0]
-    return TraceTable(
-        prompt_tokens=_column(path, lines, records, names["prompt_tokens"]).tokens(),
-        output_tokens=_column(path, lines, records, names["output_tokens"]).tokens(),
-        arrival=_column(path, lines, records, names["arrival_s"]).seconds(time_unit) if timed else None,
-    )
+    found: dict[str, Column] = {}
+    for ours in (*REQUIRED, *OPTIONAL):
+        theirs = columns.get(ours, ours)
+        if ours in REQUIRED or ours in columns or any(theirs in record for record in records):
+            found[ours] = _column(path, lines, records, theirs)
+    return table_of(found, time_unit, foreign_clock="arrival_s" in columns)
 
 
 def read_mooncake(path: Path) -> TraceTable:
