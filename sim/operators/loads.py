@@ -4,9 +4,10 @@ A draw is one stream of tokens. Token t chooses top_k distinct experts, expert e
 normal with standard deviation `skew`; with node-limited routing only among top_groups groups). A step of
 T tokens meets the first T tokens of every stream, so loads only grow with T, and the same streams serve
 all chips and fidelities: a duration is deterministic. Beyond `EXACT` tokens the stream continues in
-blocks whose expert counts are multinomial, a token then being counted once per expert and block.
+blocks, from node to node of `LOAD_GRID`, whose expert counts are multinomial.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,6 +18,18 @@ from numpy.typing import NDArray
 
 DRAWS = 6
 EXACT = 64
+
+
+def _load_grid() -> tuple[int, ...]:
+    grid = list(range(1, 17))
+    while grid[-1] < 1 << 24:
+        grid.append(round(2.0 ** ((len(grid) + 1) / 4)))
+    return tuple(grid)
+
+
+LOAD_GRID = _load_grid()
+"""Token counts at which loads are sampled for timing: 1 … 16, then 2^(1/4) apart, to 2^24."""
+
 TILE_ROWS = (16, 32, 64, 128, 256)
 """Row tiles of grouped products whose padding is counted."""
 
@@ -87,7 +100,8 @@ class _Stream:
     """One draw: the experts of the first tokens, then counts at growing token numbers."""
 
     def __init__(self, routing: Routing, draw: int) -> None:
-        self._rng = np.random.default_rng(_seed(routing, draw))
+        self._key = _seed(routing, draw)
+        self._rng = np.random.default_rng(self._key)
         self._top_k = routing.top_k
         odds = np.exp(routing.skew * self._rng.standard_normal(routing.experts))
         self._odds = odds / odds.sum()
@@ -97,26 +111,37 @@ class _Stream:
             first[t + 1] = first[t]
             first[t + 1, self.chosen[t]] += 1
         self._first = first
-        self._blocks = [(EXACT, first[EXACT])]
+        self._ends = [LOAD_GRID.index(EXACT)]
+        self._counts = [first[EXACT]]
 
     def counts(self, tokens: int) -> NDArray[np.int64]:
         """Tokens per expert among the first `tokens`."""
         if tokens <= EXACT:
             return self._first[tokens]
-        while self._blocks[-1][0] < tokens:
+        node = bisect_left(LOAD_GRID, tokens)
+        while self._ends[-1] < node:
             self._grow()
-        for (start, before), (end, after) in zip(self._blocks, self._blocks[1:], strict=False):
-            if tokens <= end:
-                length = end - start
-                return before + (2 * (after - before) * (tokens - start) + length) // (2 * length)
-        raise AssertionError("the last block reaches the token count")
+        at = self._ends.index(node)
+        if LOAD_GRID[node] == tokens:
+            return self._counts[at]
+        return self._within(tokens, at)
 
     def _grow(self) -> None:
-        """The next block is half as long as everything before it."""
-        start, before = self._blocks[-1]
-        length = max(start // 2, 1)
+        """The block up to the next node of the grid."""
+        end = self._ends[-1] + 1
+        length = LOAD_GRID[end] - LOAD_GRID[end - 1]
         added = self._rng.multinomial(length * self._top_k, self._odds)
-        self._blocks.append((start + length, before + np.minimum(added, length)))
+        self._ends.append(end)
+        self._counts.append(self._counts[-1] + np.minimum(added, length))
+
+    def _within(self, tokens: int, at: int) -> NDArray[np.int64]:
+        """Counts inside a block: a part of its pairs drawn without replacement, seeded by the token count."""
+        before, after = self._counts[at - 1], self._counts[at]
+        start = LOAD_GRID[self._ends[at] - 1]
+        added = after - before
+        some = min((tokens - start) * self._top_k, int(added.sum()))
+        drawn = np.random.default_rng([*self._key, tokens]).multivariate_hypergeometric(added, some)
+        return before + np.minimum(drawn, tokens - start)
 
 
 @lru_cache(maxsize=256)

@@ -12,6 +12,7 @@ import numpy as np
 
 from sim.operators import Elementwise, Gemm, Lowering, Operator, PrefillAttention
 from sim.operators.chunks import ROWS
+from sim.operators.loads import LOAD_GRID
 from sim.timing.priced import Array
 from sim.timing.pricer import Pricer
 
@@ -21,19 +22,6 @@ _LARGEST = 1 << 20
 """Rows up to which such prices are tabled."""
 _MEMO = 100_000
 """Chunk combinations remembered before the memo starts afresh."""
-
-
-def load_grid() -> list[int]:
-    """Token counts at which expert loads are sampled: 1 … 16, then about 2^(1/4) apart, to 2^24."""
-    grid = list(range(1, 17))
-    step = 4 * 4
-    while grid[-1] < 1 << 24:
-        step += 1
-        grid.append(round(2.0 ** (step / 4)))
-    return grid
-
-
-LOAD_GRID = load_grid()
 
 
 class StepParts:
