@@ -53,8 +53,10 @@ class Figure:
             return self.value
         span, rise = self.high - self.low, self.value - self.low
         if u * span < rise:
-            return self.low + math.sqrt(u * span * rise)
-        return self.high - math.sqrt((1.0 - u) * span * (self.high - self.value))
+            drawn = self.low + math.sqrt(u * span * rise)
+        else:
+            drawn = self.high - math.sqrt((1.0 - u) * span * (self.high - self.value))
+        return min(max(drawn, self.low), self.high)  # rounding must not leave the range
 
     def text(self) -> str:
         """The value with its unit and, if it has one, its range."""

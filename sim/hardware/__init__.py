@@ -1,6 +1,7 @@
 """Chips and clusters: profiles with ranges and sources outside, plain numbers inside."""
 
 from sim.hardware.catalogue import chip_names, cluster_names, complete_cluster, read_chip, read_cluster
+from sim.hardware.describe import Description, describe, describe_chip, describe_cluster
 from sim.hardware.loading import load_chip, load_cluster
 from sim.hardware.resolve import resolve_chip, resolve_cluster
 from sim.hardware.schema import ChipProfile, ClusterProfile
@@ -8,9 +9,13 @@ from sim.hardware.schema import ChipProfile, ClusterProfile
 __all__ = [
     "ChipProfile",
     "ClusterProfile",
+    "Description",
     "chip_names",
     "cluster_names",
     "complete_cluster",
+    "describe",
+    "describe_chip",
+    "describe_cluster",
     "load_chip",
     "load_cluster",
     "read_chip",

@@ -43,6 +43,11 @@ def cluster_names() -> list[str]:
     return names("cluster")
 
 
+def is_path(name: str) -> bool:
+    """A name with '/' or a profile's ending is a path, any other the name of a shipped profile."""
+    return "/" in name or name.endswith(_SUFFIXES)
+
+
 def names(kind: Kind) -> list[str]:
     """Names of the shipped profiles of a kind, sorted."""
     found = (entry.name for entry in (files("hardware_profiles") / _FOLDERS[kind]).iterdir())
@@ -135,7 +140,7 @@ def _part(kind: Kind, name: str, folder: Path | None, key: str, users: tuple[str
 
 def _find(kind: Kind, name: str, base: Path | None) -> tuple[Document, Path | None]:
     """The document of a name or path, and the folder that paths inside it are relative to."""
-    if "/" in name or name.endswith(_SUFFIXES):
+    if is_path(name):
         path = (base or Path()) / name
         return load(path), path.parent
     shipped = names(kind)
