@@ -1,5 +1,8 @@
 """A synthetic service has the published statistics of the one it is named after, and says it is synthetic."""
 
+import importlib.util
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -7,6 +10,8 @@ from sim.errors import UserError
 from sim.workload import Requests, WorkloadSpec, generate
 from sim.workload.preset import preset_names, read_preset
 from sim.workload.writing import block_ids
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
 def service(preset: str, count: int = 20_000, seed: int = 0, **rest: object) -> Requests:
@@ -127,3 +132,18 @@ def test_an_unknown_preset_names_the_nearest_and_a_file_is_read(tmp_path):
     (tmp_path / "mine.yaml").write_text("title: mine\nsource: none\nrate: 2.0\nclients: []\n")
     with pytest.raises(UserError, match=r"mine\.yaml:4: clients"):
         generate(spec, 0, tmp_path)
+
+
+def test_the_example_traces_are_what_their_script_writes_and_read_back():
+    script = importlib.util.spec_from_file_location("make_traces", EXAMPLES / "make_traces.py")
+    assert script is not None
+    assert script.loader is not None
+    make_traces = importlib.util.module_from_spec(script)
+    script.loader.exec_module(make_traces)
+    for name, text in make_traces.traces().items():
+        assert (EXAMPLES / "traces" / name).read_text() == text
+        kind = "mooncake" if name.endswith("jsonl") else "csv"
+        arrivals = {"process": "trace", "path": f"traces/{name}", "format": kind}
+        requests = generate(WorkloadSpec.model_validate({"arrivals": arrivals}), 0, EXAMPLES)
+        assert len(requests) <= 2000
+        assert "synthetic" in name

@@ -25,6 +25,9 @@ from sim.workload.prompts import prompts_of_parents, renumbered
 from sim.workload.requests import Requests
 from sim.workload.streams import stream
 
+# A bursty renewal process that starts at 0 starts inside a burst; after some gaps its start is forgotten.
+LEAD_IN = 200
+
 Scalar = TypeVar("Scalar", np.int64, np.float64)
 
 
@@ -86,10 +89,13 @@ def _merged(
 
 
 def _client_times(preset: Preset, i: int, rate: float, horizon: float, seed: int) -> NDArray[np.float64]:
+    """One client's arrivals (s) up to the horizon; its process began `LEAD_IN` mean gaps before 0."""
     client = preset.clients[i]
-    share = client.share / sum(c.share for c in preset.clients)
+    own_rate = rate * client.share / sum(c.share for c in preset.clients)
+    lead_in = LEAD_IN / own_rate
     gaps = unit_gaps(client.family, client.cv, stream(seed, "arrivals", i))
-    return renewal_times(gaps, rate * share, Extent(None, horizon))
+    times = renewal_times(gaps, own_rate, Extent(None, horizon + lead_in)) - lead_in
+    return times[times >= 0]
 
 
 def _sampled(preset: Preset, name: str, client: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
