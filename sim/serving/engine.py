@@ -226,6 +226,11 @@ class Engine:
         """One call that must be looked at."""
         flight, scheduler = self.flight, self.scheduler
         batch = scheduler.schedule()
+        if flight and batch.left_out:
+            end, previous = flight[-1]
+            previous = previous or Batch(0, [])
+            previous.late = batch.left_out
+            flight[-1] = (end, previous)
         if batch.empty:
             if batch.preempted:
                 self.tape.step(self, self.now, self.now, 0, batch)
@@ -234,14 +239,7 @@ class Engine:
             elif not batch.preempted:
                 self.stalled = True
             return
-        start = self.now
-        if flight:
-            end, previous = flight[-1]
-            start = max(start, end)
-            if batch.left_out:
-                previous = previous or Batch(0, [])
-                previous.late = batch.left_out
-                flight[-1] = (end, previous)
+        start = max(self.now, flight[-1][0]) if flight else self.now
         duration = scheduler.price(batch, self.surface)
         scheduled = self.book.scheduled
         for request, *_ in batch.admitted:

@@ -62,9 +62,15 @@ class Scheduler:
         if decoding.count > self.config.max_num_scheduled_tokens:
             return 0
         ticks = decoding.straight()
-        if self.waiting and self.open_decodes:
-            ticks = 1  # a block that a decode fills may be what the head of the queue is waiting for
+        if self.waiting and self.open_decodes and len(self.running) < self.config.max_num_seqs:
+            ticks = min(ticks, self._ticks_before_fill())
         return decoding.ticks_within(ticks, self.cache.free)
+
+    def _ticks_before_fill(self) -> int:
+        """How many calls register no block of an open decode. The one that does must be looked at: the block
+        may be the hit that the head of the queue was short of, and it can be hit in the same call."""
+        tick, size, fills = self.decoding.tick, self.config.block_size, self.fills
+        return next(ahead for ahead in range(size) if fills[(tick + ahead) % size])
 
     def leap(self, ticks: int) -> list[int]:
         """`ticks` calls within the horizon; returns who got the last token in the last of them."""
@@ -184,7 +190,7 @@ class Scheduler:
                 new = cap
             if new > budget:
                 if not config.enable_chunked_prefill:
-                    self.blocked = not batch.chunks
+                    self.blocked = not batch.chunks and not config.long_prefill_adaptive
                     return
                 new = budget
             spare = cache.free - hit.idle - (config.watermark_blocks if running else 0) + hit.blocks
