@@ -13,6 +13,8 @@ from sim.deployment.deployment import Deployment, Parallel, Precision
 from sim.deployment.fit import narrower_weights_that_fit
 from sim.deployment.kv_cache import cache_growth
 from sim.deployment.weights import stage_weights
+from sim.errors import UserError
+from sim.hardware import load_cluster
 from sim.models import load_model, model_names
 from sim.models.accounting import (
     indexer_bytes_per_token,
@@ -81,6 +83,28 @@ def test_expanding_mla_to_full_heads_takes_128_thirds_of_the_latent_and_is_split
     expanded = cache_growth(K1.layers, "bf16", 1, expand_mla=True).per_token
     assert expanded / latent == pytest.approx(128 / 3)
     assert cache_growth(K1.layers, "bf16", 8, expand_mla=True).per_token == expanded / 8
+
+
+@pytest.mark.parametrize(
+    ("name", "weights", "least", "most"),
+    [
+        ("h100-hgx", "fp8", 1e5, 1e6),
+        ("h200-hgx", "fp8", 1e5, 2e6),
+        ("h200-hgx", "bf16", 1e4, 1e5),
+        ("rebel100-server", "bf16", 1e4, 1e5),
+    ],
+)
+def test_ax_k1_fits_the_shipped_clusters_as_published_capacities_say(name, weights, least, most):
+    shipped, _ = load_cluster(name)
+    spec = DeploymentSpec.model_validate({"precision": {"weights": weights}, "parallel": {"tp": 8, "ep": 8}})
+    assert least < pool(deploy(spec, K1, shipped)).kv_tokens < most
+
+
+def test_ax_k1_in_fp8_is_refused_on_the_shipped_rngd_server_with_the_shortfall():
+    shipped, _ = load_cluster("rngd-server")
+    spec = DeploymentSpec.model_validate({"precision": {"weights": "fp8"}, "parallel": {"tp": 8, "ep": 8}})
+    with pytest.raises(UserError, match=r"short by \d+\.\d GB per chip .* the nearest layout that fits is"):
+        deploy(spec, K1, shipped)
 
 
 # Weights

@@ -9,7 +9,7 @@ multiply is refused.
 from collections.abc import Iterable
 
 from sim.deployment.deployment import Precision
-from sim.errors import UserError, nearest
+from sim.errors import UserError
 from sim.hardware.chip import Chip
 
 WIDTH_BITS = {"bf16": 16, "fp16": 16, "fp8": 8, "int8": 8, "fp4": 4, "int4": 4}
@@ -38,8 +38,8 @@ def check_arithmetic(precision: Precision, chip: Chip) -> None:
     listed = ", ".join(has)
     if precision.activations not in has:
         raise UserError(
-            f"deployment.precision.activations: chip {chip.name} has no {precision.activations} arithmetic"
-            f"{nearest(precision.activations, has)} (it has: {listed})"
+            f"deployment.precision.activations: chip {chip.name} has no {precision.activations} arithmetic "
+            f"(it has: {listed})"
         )
     for kind in ("weights", "head", "router"):
         stored: str = getattr(precision, kind)

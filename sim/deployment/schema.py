@@ -9,9 +9,7 @@ from sim.deployment.engine_families import with_engine_defaults
 from sim.errors import UserError
 from sim.figures import BytesFigure, TimeFigure
 
-WeightType = Literal["bf16", "fp16", "fp8", "int8", "fp4", "int4"]
-ActivationType = Literal["bf16", "fp16", "fp8", "int8", "fp4"]
-CacheType = Literal["bf16", "fp16", "fp8", "int8", "fp4"]
+StorageType = Literal["bf16", "fp16", "fp8", "int8", "fp4", "int4"]
 Count = Annotated[int, Field(ge=1, strict=True)]
 Tokens = Annotated[int, Field(ge=0, strict=True)]
 Switch = Annotated[bool, Field(strict=True)]
@@ -24,13 +22,13 @@ class PrecisionSpec(BaseModel):
 
     model_config = _STRICT
 
-    weights: WeightType = Field(default="bf16", description="attention, FFN and expert matrices")
-    activations: ActivationType = Field(default="bf16", description="inputs of the matrix multiplications")
-    kv_cache: CacheType = Field(default="bf16", description="keys and values, or the MLA latent")
-    embedding: WeightType = Field(default="bf16", description="input embedding table")
-    head: WeightType = Field(default="bf16", description="output head")
-    norms: WeightType = Field(default="bf16", description="norm weights")
-    router: WeightType = Field(default="bf16", description="expert router")
+    weights: StorageType = Field(default="bf16", description="attention, FFN and expert matrices")
+    activations: StorageType = Field(default="bf16", description="inputs of the matrix multiplications")
+    kv_cache: StorageType = Field(default="bf16", description="keys and values, or the MLA latent")
+    embedding: StorageType = Field(default="bf16", description="input embedding table")
+    head: StorageType = Field(default="bf16", description="output head")
+    norms: StorageType = Field(default="bf16", description="norm weights")
+    router: StorageType = Field(default="bf16", description="expert router")
 
 
 class ParallelSpec(BaseModel):
