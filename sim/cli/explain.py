@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sim.cli.options import FidelityName, HtmlFile, JsonFile, ScenarioFile, Sets, overrides
-from sim.cli.output import console, table, write_json
+from sim.cli.output import console, table, write_json, write_page
 from sim.cli.wording import layout, percent, significant
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def explain(
     step = sim.explain(loaded, decode=decode, context=context, prefill=prefill, prefix=prefix)
     write_json(json, step.to_json())
     if html is not None:
-        sim.write_explain_html(html, step)
+        write_page(html, sim.html_explain(step))
     out = console(json)
     _print_step(out, step)
     print_assumptions(out, step.assumptions)

@@ -3,9 +3,9 @@
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
@@ -27,13 +27,21 @@ def write_json(target: str | None, content: object) -> None:
         documents.write_text(Path(target), text)
 
 
+def write_page(target: Path, page: str) -> None:
+    """Writes an HTML page."""
+    from sim import documents
+
+    documents.write_text(target, page)
+
+
 def _finite(content: object) -> object:
     if isinstance(content, float):
         return content if math.isfinite(content) else None
-    if isinstance(content, dict):
-        return {str(key): _finite(value) for key, value in content.items()}
+    if isinstance(content, Mapping):
+        entries = cast("Mapping[object, object]", content)
+        return {str(key): _finite(value) for key, value in entries.items()}
     if isinstance(content, list | tuple):
-        return [_finite(value) for value in content]
+        return [_finite(value) for value in cast("Sequence[object]", content)]
     return content
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sim.cli.options import FidelityName, HtmlFile, JsonFile, ScenarioFile, Sets, overrides
-from sim.cli.output import console, write_json
+from sim.cli.output import console, write_json, write_page
 
 if TYPE_CHECKING:
     from sim import Outcome
@@ -51,7 +51,7 @@ def run(
     if requests is not None:
         outcome.write_requests(requests)
     if html is not None:
-        sim.write_html(html, outcome)
+        write_page(html, sim.html_report(outcome))
     print_outcome(console(json), outcome)
 
 

@@ -88,18 +88,21 @@ def _entries(override: Override, node: object, place: Place, where: str) -> dict
 
 
 def _new_value(override: Override, place: Place, current: object) -> object:
+    value = _value(override, place, current)
+    if place.is_figure and not isinstance(value, dict):
+        return {"value": value, "basis": "assumption", "source": "--set"}
+    return cast("object", value)
+
+
+def _value(override: Override, place: Place, current: object) -> object:
     scale = _SCALE.match(override.value)
     if scale:
         if isinstance(current, dict):
             current = cast("dict[str, object]", current).get("value")
-        value = _scaled(override, place.default if current is None else current, float(scale[1]))
-    elif override.value in ("null", "~"):
-        value = None
-    else:
-        value = documents.parse(override.value, f"--set {override.text}").tree
-    if place.is_figure and not isinstance(value, dict):
-        return {"value": value, "basis": "assumption", "source": "--set"}
-    return value
+        return _scaled(override, place.default if current is None else current, float(scale[1]))
+    if override.value in ("null", "~"):
+        return None
+    return documents.parse(override.value, f"--set {override.text}").tree
 
 
 def _scaled(override: Override, current: object, factor: float) -> object:

@@ -4,7 +4,7 @@ The resolved tree explains a result on its own: it needs no catalogue, shows the
 and is itself a valid scenario.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -51,9 +51,11 @@ def _move(
 ) -> None:
     """Moves the single entry of the list `key` to `into`, with its lines, without name, role and share."""
     entries = tree.pop(key)
-    items = cast("list[object]", entries) if isinstance(entries, list) else []
-    if not items:
+    if not isinstance(entries, list):
         raise _refused(document, (key,), f"a list with one entry is expected, found {_kind(entries)}")
+    items = cast("list[object]", entries)
+    if not items:
+        raise _refused(document, (key,), "a list with one entry is expected, found an empty one")
     if len(items) > 1:
         raise _refused(document, (key,), f"a list of {len(items)} {_LATER}")
     if not isinstance(items[0], dict):
@@ -150,7 +152,7 @@ def without_engine_table(tree: Tree) -> Tree:
 
 
 @contextmanager
-def _told_from(place: str) -> Iterator[None]:
+def _told_from(place: str) -> Generator[None]:
     try:
         yield
     except UserError as error:
