@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from deployment_chips import H100, H200, REBEL100, RNGD, cluster
+from deployment_chips import H100, H200, REBEL100, RNGD, chip, cluster
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -275,6 +275,15 @@ def test_activations_grow_with_tokens_and_shrink_with_tensor_parallelism(a: int,
     sizes = [activation_bytes(LLAMA_8B, LLAMA_8B.layers, True, Parallel(tp), n, 1) for n in (low, high)]
     assert sizes[0] <= sizes[1]
     assert activation_bytes(LLAMA_8B, LLAMA_8B.layers, True, Parallel(2 * tp), high, 1) <= sizes[1]
+
+
+def test_the_pool_of_a_measured_engine_is_met_within_two_percent():
+    # vLLM 0.19 with Llama-3.1-8B in bf16 on an RTX 4090 (25,250,627,584 B) reported 2,588 blocks of 16 tokens;
+    # LLMServingSim, bench/examples, commit 5daddb21.
+    measured = chip("rtx-4090", 25_250_627_584, {"bf16": 165e12})
+    engine = {"max_num_batched_tokens": 2048, "max_num_seqs": 256}
+    mapped = pool(deploy(DeploymentSpec.model_validate({"engine": engine}), LLAMA_8B, cluster(measured)))
+    assert mapped.kv_blocks == pytest.approx(2588, rel=0.02)
 
 
 # Nearest fit
