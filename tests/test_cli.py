@@ -74,7 +74,7 @@ def test_run_with_json_on_standard_output_prints_json_alone(small, capsys):
 def test_run_prints_what_bounds_the_service_and_what_it_rests_on(small, capsys):
     assert execute(["run", str(small)]) == 0
     out = capsys.readouterr().out
-    for part in ("output throughput", "TTFT", "Bound by", "Memory of a chip", "Rests on", "SLO attainment"):
+    for part in ("output tokens per chip", "TTFT", "Bound by", "Memory of a chip", "Rests on", "SLO attainment"):
         assert part in out
 
 
