@@ -278,7 +278,7 @@ def test_activations_grow_with_tokens_and_shrink_with_tensor_parallelism(a: int,
 
 
 def test_the_pool_of_a_measured_engine_is_met_within_two_percent():
-    # vLLM 0.19 with Llama-3.1-8B in bf16 on an RTX 4090 (25,250,627,584 B) reported 2,588 blocks of 16 tokens;
+    # vLLM 0.19 with Llama-3.1-8B in bf16 on an RTX 4090 (25,250,627,584 B) reported 2,588 blocks of 16;
     # LLMServingSim, bench/examples, commit 5daddb21.
     measured = chip("rtx-4090", 25_250_627_584, {"bf16": 165e12})
     engine = {"max_num_batched_tokens": 2048, "max_num_seqs": 256}
