@@ -27,6 +27,12 @@ class Document:
                 return found
         return None
 
+    def where(self, path: Sequence[str | int]) -> str:
+        """How an error begins: file, line and field, as in "mine.yaml:7: memory.stacks"."""
+        line = self.line(path)
+        place = self.name if line is None else f"{self.name}:{line}"
+        return ": ".join((place, ".".join(map(str, path)))) if path else place
+
 
 def load(path: Path) -> Document:
     """The document in a file; `.json` is read as JSON, everything else as YAML 1.2.

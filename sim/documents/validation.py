@@ -44,21 +44,13 @@ def validate(
     path = _tree_path(tree, details["loc"])
     what = _sentence(model_class, details)
     full = (*prefix, *path)
-    field = ".".join(map(str, full))
-    where = _where(document, name, full)
-    raise UserError(": ".join(part for part in (where, field, what) if part)) from None
+    where = document.where(full) if document else ": ".join(filter(None, (name, ".".join(map(str, full)))))
+    raise UserError(f"{where}: {what}" if where else what) from None
 
 
 def _telling(details: "ErrorDetails") -> int:
     """A misspelt name comes before the missing one it causes; a missing one before all others."""
     return {"extra_forbidden": 0, "missing": 1}.get(details["type"], 2)
-
-
-def _where(document: "Document | None", name: str, path: Path) -> str:
-    if document is None:
-        return name
-    line = document.line(path)
-    return document.name if line is None else f"{document.name}:{line}"
 
 
 def _tree_path(tree: object, loc: Path) -> Path:

@@ -71,10 +71,11 @@ def complete_chip(
 ) -> Tree:
     """A chip's tree with its family's kernel parameters and all assumptions written out, checked."""
     tree = dict(tree)
-    family, kernels = tree.get("family"), tree.get("kernels", {})
-    if isinstance(family, str) and isinstance(kernels, dict):
+    kernels = tree.get("kernels", {})
+    if "family" in tree and isinstance(kernels, dict):
         stated = cast("Tree", kernels)
         if _KERNELS - set(stated):  # not read before
+            family = _name("family", tree["family"], document, (*prefix, "family"))
             tree["kernels"] = _overlaid(_part("family", family, folder, "kernels"), stated)
     profile = validate(ChipProfile, tree, document=document, prefix=prefix)
     refuse_contradictions(profile, document, prefix)
@@ -103,25 +104,39 @@ def complete_cluster(
 ) -> Tree:
     """A cluster's tree with its chip and the figures of its fabrics written out, checked."""
     tree = dict(tree)
-    chip = tree.get("chip")
-    if isinstance(chip, str):
-        tree["chip"] = read_chip(chip, folder)
-    elif isinstance(chip, dict):
-        tree["chip"] = complete_chip(cast("Tree", chip), document, folder, (*prefix, "chip"))
+    chip, here = tree.get("chip"), (*prefix, "chip")
+    if isinstance(chip, dict):
+        tree["chip"] = complete_chip(cast("Tree", chip), document, folder, here)
+    elif chip is not None:
+        tree["chip"] = read_chip(_name("chip", chip, document, here), folder)
     if isinstance(tiers := tree.get("tiers"), list):
-        tree["tiers"] = [_tier(tier, folder) for tier in cast("list[object]", tiers)]
+        tree["tiers"] = [
+            _tier(tier, document, folder, (*prefix, "tiers", i))
+            for i, tier in enumerate(cast("list[object]", tiers))
+        ]
     validate(ClusterProfile, tree, document=document, prefix=prefix)
     return tree
 
 
-def _tier(tier: object, folder: Path | None) -> object:
+def _tier(tier: object, document: Document, folder: Path | None, path: tuple[str | int, ...]) -> object:
     if not isinstance(tier, dict):
         return tier
     tree = cast("Tree", tier)
-    fabric = tree.get("fabric")
-    if not isinstance(fabric, str) or not fabric or not _TIER - set(tree):
+    if "fabric" not in tree or not _TIER - set(tree):
         return tree
+    fabric = _name("fabric", tree["fabric"], document, (*path, "fabric"))
     return _overlaid(_part("fabric", fabric, folder, "tier"), tree)
+
+
+def _name(kind: Kind, name: object, document: Document, path: tuple[str | int, ...]) -> str:
+    """The name itself, if a document may name it: a path, or a shipped profile.
+
+    Raises:
+        UserError: naming the document's file, line and field, and the nearest name.
+    """
+    if isinstance(name, str) and (is_path(name) or name in names(kind)):
+        return name
+    raise UserError(f"{document.where(path)}: {unknown(kind, str(name), names(kind))}")
 
 
 def _part(kind: Kind, name: str, folder: Path | None, key: str, users: tuple[str, ...] = ()) -> Tree:

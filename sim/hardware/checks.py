@@ -26,9 +26,7 @@ def refuse_contradictions(profile: ChipProfile, document: Document, prefix: tupl
         ("visible", _too_visible(profile.memory)),
     ):
         if contradiction:
-            path = (*prefix, "memory", field)
-            where = f"{document.name}:{document.line(path) or 1}"
-            raise UserError(f"{where}: {'.'.join(map(str, path))}: {contradiction}")
+            raise UserError(f"{document.where((*prefix, 'memory', field))}: {contradiction}")
 
 
 def _off_pins(memory: MemoryProfile) -> str:

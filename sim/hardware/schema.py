@@ -5,9 +5,9 @@ Every number is a plain quantity or a Figure. Fields that may be left out get th
 """
 
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from sim.figures import (
     BandwidthFigure,
@@ -155,24 +155,28 @@ class ClusterProfile(Part):
     tiers: Annotated[list[TierProfile], Field(min_length=1)]
     overhead_power: PowerFigure
 
-    @model_validator(mode="after")
-    def _tiers_widen(self) -> "ClusterProfile":
-        domains = [tier.domain for tier in self.tiers]
+    @field_validator("tiers")
+    @classmethod
+    def _tiers_fit(cls, tiers: list[TierProfile], info: ValidationInfo) -> list[TierProfile]:
+        domains = [tier.domain for tier in tiers]
         for inner, outer in pairwise(domains):
             if outer <= inner or outer % inner:
-                raise ValueError(
-                    f"tiers: domain {outer} must be a larger multiple of the domain {inner} inside it"
-                )
-        if domains[-1] != self.chips:
-            raise ValueError(f"tiers: the outermost domain is {domains[-1]}, but chips is {self.chips}")
-        for tier in self.tiers:
-            self._has_bandwidth(tier)
-        return self
+                raise ValueError(f"domain {outer} must be a larger multiple of the domain {inner} inside it")
+        chips, chip = (
+            cast("int | None", info.data.get("chips")),
+            cast("ChipProfile | None", info.data.get("chip")),
+        )
+        if chips is not None and domains[-1] != chips:
+            raise ValueError(f"the outermost domain is {domains[-1]}, but chips is {chips}")
+        for tier in tiers:
+            if chip is not None and tier.domain > 1 and _speed(tier, chip) == 0:
+                raise ValueError(f"tier '{tier.name}' needs a 'bandwidth': the chip has no link of that name")
+        return tiers
 
-    def _has_bandwidth(self, tier: TierProfile) -> None:
-        own = tier.bandwidth or link_of(self.chip, tier.name)
-        if own is None or (own.value == 0 and tier.domain > 1):
-            raise ValueError(f"tier '{tier.name}' needs a 'bandwidth': the chip has no link of that name")
+
+def _speed(tier: TierProfile, chip: ChipProfile) -> float:
+    figure = tier.bandwidth or link_of(chip, tier.name)
+    return 0.0 if figure is None else figure.value
 
 
 def link_of(chip: ChipProfile, tier: str) -> BandwidthFigure | None:
