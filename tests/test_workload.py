@@ -313,6 +313,31 @@ def test_a_longer_run_begins_with_the_shorter_one():
             {"prompt_tokens": {"distribution": "quantiles", "probabilities": [0.0, 0.5], "tokens": [1, 2]}},
             "from 0 to 1",
         ),
+        (
+            {
+                "prompt_tokens": {
+                    "distribution": "quantiles",
+                    "probabilities": [0.0, 1.0],
+                    "tokens": [1, 2, 3],
+                }
+            },
+            "2 probabilities for 3 token counts",
+        ),
+        (
+            {
+                "prompt_tokens": {
+                    "distribution": "quantiles",
+                    "probabilities": [0.0, 0.0, 1.0],
+                    "tokens": [1, 2, 3],
+                }
+            },
+            "must ascend",
+        ),
+        (
+            {"prompt_tokens": {"distribution": "quantiles", "probabilities": [0.0, 1.0], "tokens": [3, 2]}},
+            "must not descend",
+        ),
+        ({"priority": {"values": [1, 2], "weights": [1.0]}}, "1 weights for 2 values"),
         ({"priority": {"values": []}}, "values"),
         ({"priority": {"values": [1], "weights": [0.0]}}, "above 0"),
         ({"duration": "0 s"}, "duration"),

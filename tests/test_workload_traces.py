@@ -322,6 +322,27 @@ def test_sharegpt_texts_are_counted_in_characters_and_said_to_be_estimated(file)
     assert "no conversation of two messages" in refusal(file, "[]", format="sharegpt", rate=1.0)
 
 
+def test_recorded_priorities_are_kept_and_a_stated_mix_replaces_them(file):
+    text = "arrival_s,prompt_tokens,output_tokens,priority\n1,5,5,7\n0,5,5,-3\n"
+    assert read(file, text).priority.tolist() == [-3, 7]
+    tree = {"arrivals": {"process": "trace", "path": file.name}, "priority": {"values": [4]}}
+    assert generate(WorkloadSpec.model_validate(tree), 0, file.parent).priority.tolist() == [4, 4]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("3", "needs a JSON list"),
+        ("[3]", "record: found 'int', needs an object"),
+        ('[{"conversations": 3}]', "conversations: found 3, needs a list of messages"),
+        ('[{"conversations": [{"value": 3}]}]', "needs messages with a text 'value'"),
+        ("[\n{]", ":2: not valid JSON"),
+    ],
+)
+def test_a_malformed_conversation_file_is_refused(file, text: str, says: str):
+    assert says in refusal(file, text, format="sharegpt", rate=1.0)
+
+
 # Writing
 
 
