@@ -141,7 +141,7 @@ def test_a_users_own_chip_is_checked(tmp_path, capsys):
     own.write_text(template.read_text())
     assert execute(["hardware", "check", str(own)]) == 0
     assert "valid chip" in capsys.readouterr().out
-    own.write_text(template.read_text().replace("bandwidth:", "bandwith:", 1))
+    own.write_text(template.read_text().replace("\n  bandwidth:", "\n  bandwith:", 1))
     assert execute(["hardware", "check", str(own)]) == 2
     assert "own.yaml" in capsys.readouterr().err
 
