@@ -8,7 +8,7 @@ Prefill (per layer, all chunks in one launch; tiles of 128 queries × 128 keys, 
   T    = t0 + ‖t_c, bytes/B‖_p + m_pre·(bytes of new queries, keys, values)/B
 Decode (per layer, all sequences; work items of one KV head of one sequence, split along the context):
   g    = query heads per KV head, padded to 64 rows of the matrix engine
-  T    = t0 + ‖KV + io over η_b·B, compute, ⌈items/n_c⌉·τ_item, one item's piece at one core's share‖_p
+  T    = t0 + ‖KV + io over η_b·B, compute, one item's piece at one core's share‖_p
   compute = max( 2·n·kv·g·L(d + d_v)/(η_c·P), scores/(η_s·X) )
 A recurrence: T = t0 + ‖bytes/(η_b·B), flops/rate‖_p, chunks on matrix engines, single steps on vectors.
 
@@ -27,9 +27,7 @@ from sim.timing.priced import Array, Priced, norm, overlapped
 from sim.timing.rates import Rates, share
 
 CTA_TIME = 1.0e-6
-"""τ: start and end of one block of queries (s)."""
-ITEM_TIME = 1.0e-6
-"""τ_item: start and end of one decode work item (s)."""
+"""τ: start and end of one block of queries (s); of the first only, where a core prefetches the next."""
 MATRIX_ROWS = 64
 """Rows to which a decode's query heads are padded on the matrix engine."""
 PIECE = 256
@@ -49,7 +47,8 @@ def price_prefill(attention: PrefillAttention, rates: Rates) -> tuple[float, flo
     waves = max(heads * row_tiles, attention.kv_heads * work.chunks) / cores
     tail = 1.0 + (ceil(waves) / waves - 1.0) / max(row_tiles, 1.0)
     longest, spread = work.longest * tile, heads * work.tiles * tile / cores * tail
-    compute = (longest**4 + spread**4) ** 0.25 + ceil(waves) * CTA_TIME
+    starts = 1 if rates.prefetches else ceil(waves)
+    compute = (longest**4 + spread**4) ** 0.25 + starts * CTA_TIME
     queries = work.rows * heads * dims * ACTIVATION_BYTES
     cached = work.seen_rows * attention.cache_values * bytes_per_value(attention.cache)
     memory = (queries + cached) / rates.hbm
@@ -71,15 +70,13 @@ def price_decode(attention: DecodeAttention, rates: Rates) -> Priced:
     hbm = eta_b * rates.hbm
     per_kv = attention.heads / attention.kv_heads
     padded = ceil(per_kv / MATRIX_ROWS) * MATRIX_ROWS
-    units = attention.sequences * attention.kv_heads * ceil(per_kv / MATRIX_ROWS)
     dims = attention.qk_dim + attention.v_dim
     multiply = 2.0 * attention.kv_heads * padded * dims * attention.context
     compute = np.maximum(
         multiply / (eta_c * rates.peak(attention.arithmetic)), attention.exps / (k.prefill_exp * rates.exp)
     )
-    items = np.ceil(units / rates.cores) * ITEM_TIME
     memory = norm(p, attention.hbm_bytes / hbm, _one_piece(attention, rates, hbm))
-    priced = overlapped(np.full_like(compute, launch), norm(p, compute, items), memory, p)
+    priced = overlapped(np.full_like(compute, launch), compute, memory, p)
     some = (attention.sequences > 0).astype(np.float64)
     return Priced(priced.launch * some, priced.compute * some, priced.hbm * some, priced.link)
 

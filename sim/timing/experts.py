@@ -15,7 +15,7 @@ from sim.models.dtypes import bytes_per_value, weight_bytes_per_value
 from sim.operators import Experts
 from sim.operators.loads import TILE_ROWS
 from sim.timing.priced import Array, Priced, norm
-from sim.timing.products import COLUMN_TILES, DEPTH, tile_time
+from sim.timing.products import COLUMN_TILES, DEPTH, LARGE_TILES, tile_bytes, tile_time, wave_time
 from sim.timing.rates import Rates, share
 
 
@@ -38,13 +38,14 @@ def price_experts(experts: Experts, rates: Rates) -> Priced:
 def _grouped(experts: Experts, columns: int, inner: int, rates: Rates) -> tuple[Array, Array]:
     """(core, memory) seconds of one grouped product by (case, draw, rank), the fastest tiles for each."""
     k, loads = rates.kernels, experts.loads
-    m = np.array([r for r in TILE_ROWS for _ in COLUMN_TILES], np.float64)
-    n = np.array([c for _ in TILE_ROWS for c in COLUMN_TILES], np.float64)
+    sides = [n for n in (*COLUMN_TILES, *LARGE_TILES) if n <= 256 or tile_bytes(256, n) <= rates.scratchpad]
+    m = np.repeat(np.array(TILE_ROWS, np.float64), len(sides))
+    n = np.tile(np.array(sides, np.float64), len(TILE_ROWS))
     depth = np.array([np.ceil(inner / DEPTH) * DEPTH])
     mma = share(k.moe_mma, experts.arithmetic)
     per_tile = tile_time(rates, mma, m, n, depth, experts.weights, experts.arithmetic)
-    tiles = np.repeat(loads.tiles, len(COLUMN_TILES), axis=3) * np.ceil(columns / n)
-    on_core = np.ceil(tiles / rates.cores) * per_tile
+    tiles = np.repeat(loads.tiles, len(sides), axis=3) * np.ceil(columns / n)
+    on_core = wave_time(rates, np.ceil(tiles / rates.cores), per_tile)
     io = loads.pairs * (inner * bytes_per_value(experts.activations) + 2.0 * columns)
     weights = loads.active * (columns * inner * weight_bytes_per_value(experts.weights))
     memory = ((weights + io) / (k.moe_hbm * rates.hbm))[..., None]

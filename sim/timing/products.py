@@ -3,9 +3,9 @@
 For row tile b_m, column tile b_n and split-K s, on n_c cores with K' = ⌈K/s/64⌉·64:
   tiles  = batch·⌈M/b_m⌉·⌈N/b_n⌉·s,  waves = ⌈tiles/n_c⌉
   t_tile = max( 2·b_m·b_n·K'/(η_c·P/n_c), (b_m·a + b_n·w)·K'/(η_f·F/n_c) )
-           + [stored type ≠ arithmetic type] u·b_n·K'/(V/n_c) + τ + 2·b_m·b_n/(η_f·F/n_c)
+           + [stored type ≠ arithmetic type] u·b_n·K'/(V/n_c) + 2·b_m·b_n/(η_f·F/n_c)
   t_mem  = max( (W + A + C)/(η_b·B), first tile's weights at one core's share c·η_b·B/n_c )
-  T = t0 + min over the menu of ‖waves·t_tile, t_mem‖_p + [s > 1]·(τ_s + 8·s·M·N/(η_f·F))
+  T = t0 + min over the menu of ‖waves·(t_tile + τ), t_mem‖_p + [s > 1]·(τ_s + 8·s·M·N/(η_f·F))
 P matrix peak, V vector peak, F operand feed (L2 or scratchpad fill), B HBM; a, w bytes of
 an operand value. Every candidate grows with M, so their minimum does. Operands are read once even where they
 exceed the shared memory.
@@ -27,12 +27,14 @@ from sim.timing.rates import Rates, share
 ROW_TILES = (16, 32, 64, 128, 256)
 """Row tiles; those under 64 exist because operands can be swapped, and only up to `SMALL_ROWS` rows."""
 COLUMN_TILES = (64, 96, 128, 192, 256)
+LARGE_TILES = (512, 1024)
+"""Sides of tiles that only a large scratchpad holds; never split."""
 SPLITS = (1, 2, 4, 8)
 SMALL_ROWS = 512
 DEPTH = 64
 """Depth of one step of the inner loop: K is padded to it."""
 TILE_TIME = 0.5e-6
-"""τ, prologue and epilogue latency of a tile (s)."""
+"""τ, prologue and epilogue latency of a tile (s); of the first only, where a core prefetches the next."""
 CORE_SHARE = 2.5
 """c: one core can draw this many times its even share of HBM bandwidth."""
 ACCUMULATOR_BYTES = 8.0
@@ -51,12 +53,19 @@ class Menu:
     splits: Array
 
 
-@lru_cache(maxsize=4)
-def tile_menu(splits: bool) -> Menu:
-    """Every combination of row tile, column tile and, if asked for, split."""
+@lru_cache(maxsize=64)
+def tile_menu(scratchpad: float, splits: bool) -> Menu:
+    """Every combination of row tile, column tile and, if asked for, split that a core's memory holds."""
     grid = [(m, n, s) for s in (SPLITS if splits else (1,)) for m in ROW_TILES for n in COLUMN_TILES]
+    sides = [(m, n) for m in (*ROW_TILES, *LARGE_TILES) for n in (*COLUMN_TILES, *LARGE_TILES)]
+    grid += [(m, n, 1) for m, n in sides if max(m, n) > ROW_TILES[-1] and tile_bytes(m, n) <= scratchpad]
     m, n, s = (np.array(column, np.float64) for column in zip(*grid, strict=True))
     return Menu(m, n, s)
+
+
+def tile_bytes(rows: int, columns: int) -> int:
+    """Bytes a tile occupies: fp32 accumulators and two slices of 16-bit operands."""
+    return 4 * rows * columns + 2 * DEPTH * 2 * (rows + columns)
 
 
 def tile_time(
@@ -70,12 +79,19 @@ def tile_time(
     inner = np.maximum(multiply, operands)
     if weights != arithmetic:
         inner = inner + DEQUANTISE_FLOPS * columns * depth * rates.cores / rates.vector
-    return inner + TILE_TIME + 2.0 * rows * columns / feed
+    return inner + 2.0 * rows * columns / feed
+
+
+def wave_time(rates: Rates, waves: Array, per_tile: Array) -> Array:
+    """Seconds of the cores: every wave's tile, and its latency where a core cannot hide it."""
+    if rates.prefetches:
+        return waves * per_tile + TILE_TIME
+    return waves * (per_tile + TILE_TIME)
 
 
 def price_gemm(gemm: Gemm, rates: Rates) -> Priced:
     """Time of one product over all cases."""
-    k, menu = rates.kernels, tile_menu(splits=gemm.batch == 1)
+    k, menu = rates.kernels, tile_menu(rates.scratchpad, gemm.batch == 1)
     rows = gemm.rows[:, None]
     depth = np.ceil(gemm.inner / menu.splits / DEPTH) * DEPTH
     tiles = gemm.batch * np.ceil(rows / menu.rows) * (np.ceil(gemm.columns / menu.columns) * menu.splits)
@@ -89,7 +105,7 @@ def price_gemm(gemm: Gemm, rates: Rates) -> Priced:
         gemm.weights,
         gemm.arithmetic,
     )
-    on_core = waves * per_tile
+    on_core = wave_time(rates, waves, per_tile)
     hbm = k.gemm_hbm * rates.hbm
     first_tile = (
         menu.columns * depth * (weight_bytes_per_value(gemm.weights) * rates.cores / (CORE_SHARE * hbm))

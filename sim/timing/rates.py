@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from sim.hardware.chip import Chip, KernelFamily
 from sim.timing.timer import Conditions
 
+WORKING_SET = 256 * 1024
+"""Bytes a core needs for one tile: a 256 × 256 accumulator, or queries, keys and values of attention."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rates:
@@ -15,7 +18,7 @@ class Rates:
         cores: matrix engines; peaks: FLOP/s by arithmetic type at the present clock.
         hbm: B/s of HBM left by others; feed: B/s at which operands reach the cores from the shared level.
         exp: exponentials/s; vector: FLOP/s of the vector engines.
-        link_taken: share of every link taken by others.
+        scratchpad: bytes of one core's own memory; link_taken: share of every link taken by others.
     """
 
     cores: int
@@ -24,8 +27,14 @@ class Rates:
     feed: float
     exp: float
     vector: float
+    scratchpad: float
     link_taken: float
     kernels: KernelFamily
+
+    @property
+    def prefetches(self) -> bool:
+        """Whether a core can load its next piece of work while it ends one: both fit its memory."""
+        return self.scratchpad >= 2 * WORKING_SET
 
     def peak(self, dtype: str) -> float:
         """FLOP/s of an arithmetic type; fp16 counts as bf16."""
@@ -42,6 +51,7 @@ def rates(chip: Chip, conditions: Conditions) -> Rates:
         chip.sram.bandwidth * clock,
         compute.exp_rate * clock,
         compute.vector_flops * clock,
+        chip.sram.per_core,
         conditions.link_taken,
         chip.kernels,
     )
