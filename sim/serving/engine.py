@@ -14,7 +14,7 @@ are; an empty result takes a place in flight too, until the batch before it has 
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import inf, sqrt
 from typing import Protocol
 
@@ -93,12 +93,14 @@ class Engine:
     Attributes:
         now: time of the next call, or of the last event.
         steps: steps run so far.
+        early: requests that the scheduler has let go already though the call that the tape is about to write
+            still saw them.
         on_finish: called with (request, time) when a request has finished.
     """
 
     __slots__ = (
-        "book", "depth", "flight", "now", "on_finish", "place_taken", "scheduler", "stalled", "step_by_step", "steps",
-        "surface", "tape",
+        "book", "depth", "early", "flight", "now", "on_finish", "place_taken", "scheduler", "stalled",
+        "step_by_step", "steps", "surface", "tape",
     )  # fmt: skip
 
     def __init__(
@@ -116,6 +118,7 @@ class Engine:
         self.surface = surface
         self.tape = tape
         self.depth = depth
+        self.early: Sequence[int] = ()
         self.flight: deque[tuple[float, Batch | None]] = deque()
         self.now: float = 0
         self.place_taken = False
@@ -180,20 +183,19 @@ class Engine:
         if len(flight) != depth - 1:
             return False
         call = end = self.now
-        only_one = False
+        limit = scheduler.horizon()
+        if not limit:
+            return False
         if depth == 2:
             end, previous = flight[0]
             if previous is not None and previous.finishing:
                 if end <= to and scheduler.may_deliver_early():
                     flight[0] = (end, None)
                     self._deliver(previous, end)
+                    self.early = previous.finishing
+                    limit = scheduler.horizon()
                 else:
-                    only_one = True  # it frees blocks and a seat before the call after the next
-        limit = scheduler.horizon()
-        if not limit:
-            return False
-        if only_one:
-            limit = 1
+                    limit = 1  # it frees blocks and a seat before the call after the next
         surface, decode_steps = self.surface, self.tape.decode_steps
         done, ahead = 0, depth - 1
         finishing: list[int] = []
@@ -209,6 +211,7 @@ class Engine:
                     within, ahead = within + 1, 0
                 steps = within
             decode_steps(self, call, end, first, slope, steps)
+            self.early = ()
             finishing = scheduler.leap(steps)
             done += steps
             call = end + (steps - 1) * first + slope * ((steps - 1) * (steps - 2) // 2) if steps > 1 else end

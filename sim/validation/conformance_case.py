@@ -1,23 +1,101 @@
-"""A recorded scheduler trace, format "vllm-sched-conformance/1": reading it, and running it on our engine."""
+"""A recorded scheduler trace, format "vllm-sched-conformance/1": its schema, and reading it."""
 
 import gzip
 import json
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import Annotated, Literal, TypeAlias
 
+from pydantic import BaseModel, ConfigDict, Field
+
+from sim.documents import validate
 from sim.errors import UserError
-from sim.serving.batch import Batch, SchedulerConfig
-from sim.serving.book import DECODE, DONE, REFUSED, RequestBook
-from sim.serving.engine import Engine
-from sim.serving.kv_cache import Path as ContentPath
-from sim.serving.kv_cache import Table
-from sim.serving.scheduler import Scheduler
-from sim.timing.linear_surface import LinearSurface
 
 FORMAT = "vllm-sched-conformance/1"
+STEP_FIELDS = (
+    "t_ns", "dur_ns", "running", "admitted", "preempted", "free_blocks", "n_running", "n_waiting", "n_cached",
+)  # fmt: skip
+ASYNC_STEP_FIELDS = (*STEP_FIELDS, "t_sched_ns")
+RESULT_FIELDS = (
+    "status", "first_sched_ns", "first_token_ns", "finish_ns", "n_output", "n_preempt", "cached_first",
+    "cached_all",
+)  # fmt: skip
+
 Row: TypeAlias = dict[str, object]
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+Piece: TypeAlias = tuple[int, Count]
+
+
+class _Recorded(BaseModel):
+    """A part of the file; keys that decide nothing here may be beside the ones named."""
+
+    model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
+
+
+class StepTime(_Recorded):
+    """A step takes a + b·scheduled tokens + c·context tokens, in nanoseconds."""
+
+    a_ns: Count
+    b_ns_per_scheduled_token: Count
+    c_ns_per_context_token: Count
+
+
+class TraceConfig(_Recorded):
+    """The scheduler's configuration, with vLLM's names; `num_gpu_blocks` counts the null block."""
+
+    block_size: Annotated[int, Field(ge=1, le=1 << 16)]
+    num_gpu_blocks: Annotated[int, Field(ge=2)]
+    max_model_len: Positive
+    max_num_batched_tokens: Positive
+    max_num_scheduled_tokens: Positive | None
+    max_num_seqs: Positive
+    max_num_active_seqs: Positive | None
+    enable_chunked_prefill: bool
+    long_prefill_token_threshold: Count
+    long_prefill_token_threshold_adaptive: bool
+    enable_prefix_caching: bool
+    policy: Literal["fcfs", "priority"]
+    watermark: Annotated[float, Field(ge=0, le=1)]
+    scheduler_reserve_full_isl: bool
+    async_scheduling: bool
+    step_time: StepTime
+    max_steps: Positive | None
+
+
+class TraceRequest(_Recorded):
+    """One request: its prompt as pieces (segment, length) and the segment that its output is."""
+
+    arrival_ns: Count
+    priority: int
+    max_tokens: Positive
+    out_seg: int
+    # JSON has no tuples, so a piece is a list there
+    pieces: Annotated[tuple[Annotated[Piece, Field(strict=False)], ...], Field(strict=False)]
+
+    @property
+    def prompt(self) -> int:
+        """Tokens of the prompt."""
+        return sum(length for _, length in self.pieces)
+
+
+class _Summary(_Recorded):
+    end_reason: str
+
+
+class _Table(_Recorded):
+    fields: list[str]
+    rows: list[list[object]]
+
+
+class _File(_Recorded):
+    config: TraceConfig
+    requests: _Table
+    steps: _Table
+    results: _Table
+    summary: _Summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +103,10 @@ class Case:
     """A trace as recorded: configuration, requests, steps, per-request results and how it ended."""
 
     name: str
-    config: dict[str, object]
-    requests: list[Row]
-    steps: list[Row]
-    results: list[Row]
+    config: TraceConfig
+    requests: Sequence[TraceRequest]
+    steps: Sequence[Row]
+    results: Sequence[Row]
     end_reason: str
 
 
@@ -36,202 +114,67 @@ def read_case(path: Path) -> Case:
     """Read a `.json` or `.json.gz` trace.
 
     Raises:
-        UserError: unreadable file, not JSON, another format, or a missing part.
+        UserError: unreadable or damaged file, not JSON, another format, a part or field that is missing or
+            not what it must be, requests out of order of arrival.
     """
-    try:
-        raw = path.read_bytes()
-        data = json.loads(gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw)
-    except (OSError, EOFError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise UserError(f"{path}: cannot be read as a scheduler trace: {reason}") from None
-    if not isinstance(data, dict) or data.get("format") != FORMAT:
-        found = data.get("format") if isinstance(data, dict) else type(data).__name__
+    data = _json(path)
+    found = data.get("format") if isinstance(data, dict) else type(data).__name__
+    if found != FORMAT:
         raise UserError(f"{path}: format is {found!r}; a scheduler trace has format '{FORMAT}'")
-    try:
-        return Case(
-            path.name.removesuffix(".gz").removesuffix(".json"),
-            data["config"],
-            _rows(data["requests"]),
-            _rows(data["steps"]),
-            _rows(data["results"]),
-            str(data["summary"]["end_reason"]),
+    name = str(path)
+    trace = validate(_File, data, name=name)
+    step_fields = ASYNC_STEP_FIELDS if trace.config.async_scheduling else STEP_FIELDS
+    requests = _requests(trace.requests, name)
+    results = _rows(trace.results, "results", RESULT_FIELDS, name)
+    if len(results) != len(requests):
+        raise UserError(
+            f"{name}: results: {len(results)} rows for {len(requests)} requests; one each is needed"
         )
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{path}: the trace lacks {error}") from None
-
-
-def _rows(table: dict[str, list[object]]) -> list[Row]:
-    fields = cast("list[str]", table["fields"])
-    return [dict(zip(fields, cast("list[object]", row), strict=True)) for row in table["rows"]]
-
-
-class Recorder:
-    """An engine's tape that writes the trace format's step rows."""
-
-    def __init__(self, scheduler: Scheduler, most: int | None) -> None:
-        self.scheduler = scheduler
-        self.rows: list[Row] = []
-        self.most = most
-
-    @property
-    def full(self) -> bool:
-        """As many steps as the case asks for have been recorded."""
-        return self.most is not None and len(self.rows) >= self.most
-
-    def decode_steps(
-        self, engine: Engine, call: float, start: float, first: float, slope: float, steps: int
-    ) -> None:
-        """One row a step."""
-        scheduler = self.scheduler
-        decoding, book = scheduler.decoding, scheduler.book
-        running: list[object] = [r for r in scheduler.running if book.state[r] == DECODE]
-        for j in range(steps):
-            duration = first + slope * j
-            self._row(
-                engine, call, start, duration, running, [], [], scheduler.cache.free - decoding.blocks_due(j + 1),
-                None,
-            )  # fmt: skip
-            call = start if engine.depth == 2 else start + duration
-            start += duration
-
-    def step(self, engine: Engine, call: float, start: float, duration: float, batch: Batch) -> None:
-        """One row."""
-        scheduler = self.scheduler
-        running: list[object] = []
-        if batch.order is not None:
-            running = [r if n == 1 else [r, n] for r, n in batch.order]
-        else:
-            advanced = dict(batch.advanced)
-            admitted = {r for r, *_ in batch.admitted}
-            gone = set(batch.finishing)
-            joined = set(batch.firsts)
-            for r in scheduler.running:
-                if r in advanced:
-                    running.append(r if advanced[r] == 1 else [r, advanced[r]])
-                elif (
-                    r not in admitted and r not in joined and (scheduler.book.state[r] == DECODE or r in gone)
-                ):
-                    running.append(r)
-        admissions = [[r, n, past, 2 if resumed else 1] for r, n, past, resumed in batch.admitted]
-        self._row(
-            engine, call, start, duration, running, admissions, list(batch.preempted), scheduler.cache.free,
-            scheduler.cache.distinct,
-        )  # fmt: skip
-
-    def _row(
-        self, engine: Engine, call: float, start: float, duration: float, running: list[object],
-        admitted: list[list[int]], preempted: Sequence[int], free: int, cached: int | None,
-    ) -> None:  # fmt: skip
-        if self.full:
-            return
-        scheduler = self.scheduler
-        row: Row = {
-            "t_ns": start, "dur_ns": duration, "running": running, "admitted": admitted,
-            "preempted": list(preempted), "free_blocks": free, "n_running": len(scheduler.running),
-            "n_waiting": len(scheduler.waiting), "n_cached": cached,
-        }  # fmt: skip
-        if engine.depth == 2:
-            row["t_sched_ns"] = call
-        self.rows.append(row)
-
-
-def replay(case: Case, *, step_by_step: bool) -> tuple[list[Row], list[Row], str]:
-    """Run a case on our engine: its step rows, per-request results and how it ended."""
-    config = case.config
-    book, refused = _book(case)
-    scheduler = Scheduler(_scheduler_config(config), book)
-    times = cast("dict[str, int]", config["step_time"])
-    surface = LinearSurface(times["a_ns"], times["b_ns_per_scheduled_token"], times["c_ns_per_context_token"])
-    recorder = Recorder(scheduler, cast("int | None", config["max_steps"]))
-    depth = 2 if scheduler.config.async_scheduling else 1
-    engine = Engine(scheduler, book, surface, recorder, depth=depth, step_by_step=step_by_step)
-    arrived = 0
-    for request, arrival in enumerate(book.arrival):
-        engine.advance(arrival)
-        if recorder.full:
-            break
-        arrived = request + 1
-        if request not in refused:
-            engine.submit(request, arrival)
-    _drain(engine, recorder)
-    end = "max_steps" if recorder.full else "all_done" if scheduler.idle else "stuck"
-    return recorder.rows, _results(book, arrived), end
-
-
-def _drain(engine: Engine, recorder: Recorder) -> None:
-    """Run to the end; an endless case is cut once its steps are recorded."""
-    if recorder.most is None:
-        engine.advance(float("inf"))
-        return
-    while not recorder.full and not engine.stalled and not (engine.scheduler.idle and not engine.flight):
-        engine.advance(engine.flight[-1][0] + 1 if engine.flight else engine.now + 1)
-
-
-def _book(case: Case) -> tuple[RequestBook, set[int]]:
-    config = case.config
-    longest = cast("int", config["max_model_len"])
-    arrival, prompt, cap, priority, tables = [], [], [], [], []
-    refused: set[int] = set()
-    for index, row in enumerate(case.requests):
-        pieces = cast("list[tuple[int, int]]", row["pieces"])
-        length = sum(n for _, n in pieces)
-        if not 0 < length < longest:
-            refused.add(index)
-        arrival.append(cast("int", row["arrival_ns"]))
-        prompt.append(length)
-        cap.append(min(cast("int", row["max_tokens"]), longest - length))
-        priority.append(cast("int", row["priority"]))
-        tables.append(Table(ContentPath(pieces, cast("int", row["out_seg"]))))
-    book = RequestBook(arrival, prompt, cap, priority, tables, [True] * len(arrival))
-    for index in refused:
-        book.state[index] = REFUSED
-    return book, refused
-
-
-def _scheduler_config(config: dict[str, object]) -> SchedulerConfig:
-    def number(name: str) -> int:
-        return cast("int", config[name])
-
-    batched = number("max_num_batched_tokens")
-    blocks = number("num_gpu_blocks")
-    return SchedulerConfig(
-        block_size=number("block_size"),
-        num_blocks=blocks - 1,
-        max_model_len=number("max_model_len"),
-        max_num_batched_tokens=batched,
-        max_num_scheduled_tokens=min(batched, number("max_num_scheduled_tokens") or batched),
-        max_num_seqs=number("max_num_active_seqs") or number("max_num_seqs"),
-        enable_chunked_prefill=bool(config["enable_chunked_prefill"]),
-        enable_prefix_caching=bool(config["enable_prefix_caching"]),
-        async_scheduling=bool(config["async_scheduling"]),
-        priority=config["policy"] == "priority",
-        watermark_blocks=int(cast("float", config["watermark"]) * blocks),
-        scheduler_reserve_full_isl=bool(config["scheduler_reserve_full_isl"]),
-        long_prefill_token_threshold=number("long_prefill_token_threshold"),
-        long_prefill_adaptive=bool(config["long_prefill_token_threshold_adaptive"]),
+    return Case(
+        path.name.removesuffix(".gz").removesuffix(".json"),
+        trace.config,
+        requests,
+        _rows(trace.steps, "steps", step_fields, name),
+        results,
+        trace.summary.end_reason,
     )
 
 
-def _results(book: RequestBook, arrived: int) -> list[Row]:
+def _json(path: Path) -> dict[str, object] | list[object] | str | float | None:
+    try:
+        raw = path.read_bytes()
+        return json.loads(gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw)
+    except RecursionError:
+        reason = "it is nested too deeply"
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    raise UserError(f"{path}: cannot be read as a scheduler trace: {reason}")
+
+
+def _rows(table: _Table, part: str, needed: Sequence[str], name: str) -> list[Row]:
+    missing = [field for field in needed if field not in table.fields]
+    if missing:
+        raise UserError(f"{name}: {part}.fields: '{missing[0]}' is missing (needed: {', '.join(needed)})")
     rows: list[Row] = []
-    for r in range(len(book.arrival)):
-        state = book.state[r]
-        done = state == DONE
-        status = "finished" if done else "rejected" if state == REFUSED else "unfinished"
-        rows.append({
-            "status": status if r < arrived else "not_arrived",
-            "first_sched_ns": book.scheduled[r],
-            "first_token_ns": book.first_token[r],
-            "finish_ns": book.finish[r],
-            "n_output": book.cap[r] if done else _outputs(book, r),
-            "n_preempt": book.preemptions[r],
-            "cached_first": None if book.scheduled[r] is None else book.cached_first[r],
-            "cached_all": book.cached[r],
-        })  # fmt: skip
+    for index, values in enumerate(table.rows):
+        if len(values) != len(table.fields):
+            found, due = len(values), len(table.fields)
+            raise UserError(f"{name}: {part}.rows.{index}: {found} values for {due} fields; one each is due")
+        rows.append(dict(zip(table.fields, values, strict=True)))
     return rows
 
 
-def _outputs(book: RequestBook, r: int) -> int:
-    if book.first_token[r] is None:
-        return 0
-    return book.known[r] - book.prompt[r]
+def _requests(table: _Table, name: str) -> list[TraceRequest]:
+    rows = _rows(table, "requests", tuple(TraceRequest.model_fields), name)
+    requests = [
+        validate(TraceRequest, row, name=name, prefix=("requests", "rows", index))
+        for index, row in enumerate(rows)
+    ]
+    for index in range(1, len(requests)):
+        arrival, before = requests[index].arrival_ns, requests[index - 1].arrival_ns
+        if arrival < before:
+            raise UserError(
+                f"{name}: requests.rows.{index}.arrival_ns: found {arrival} after {before}; "
+                "requests must be sorted by arrival"
+            )
+    return requests

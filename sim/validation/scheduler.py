@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from sim.validation.conformance_case import Case, Row, read_case, replay
+from sim.validation.conformance_case import Case, Row, read_case
+from sim.validation.conformance_replay import replay
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ def compare(case: Case, *, step_by_step: bool) -> Difference | None:
     The number of distinct cached blocks is compared where every call is taken on its own; a leap keeps no
     such number for the steps inside it.
     """
-    steps, results, end = replay(case, step_by_step=step_by_step)
+    steps, results, end = replay(case, step_by_step=step_by_step, most=len(case.steps) + 1)
     mode = "step by step" if step_by_step else "leaping"
     for index, (recorded, ours) in enumerate(zip(case.steps, steps, strict=False)):
         what = _fields(recorded, ours, () if step_by_step else ("n_cached",))
