@@ -98,12 +98,12 @@ def gap_statistics(found: Gaps) -> Statistics:
     offset = first - mean
     squares = steps * offset**2 + offset * slope * pairs + slope**2 * pairs * (2.0 * steps - 1.0) / 6.0
     variance = float((decodes * squares).sum()) / count
-    values, weights = _points(found)
+    values, weights = gap_points(found)
     quantiles = weighted_quantiles(values, weights, np.array(PERCENTILES) / 100)
     return Statistics(mean, max(variance, 0.0) ** 0.5, tuple(quantiles.tolist()))
 
 
-def _points(found: Gaps) -> tuple[Floats, Floats]:
+def gap_points(found: Gaps) -> tuple[Floats, Floats]:
     """The rows as weighted points; a row whose gaps differ by less than RESOLUTION is one point."""
     spread = found.slope * (found.steps - 1.0)
     middle = found.first + 0.5 * spread

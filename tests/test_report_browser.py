@@ -1,0 +1,119 @@
+"""The pages in a headless browser: every chart is drawn and the console stays clean."""
+
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import pytest
+from report_outcomes import explanation, hostile_outcome, outcome
+
+import sim
+
+BROWSER = next(
+    filter(
+        None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"))
+    ),
+    None,
+)
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium to open the page in")
+
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--window-size=1400,3000",
+    "--virtual-time-budget=20000",
+    "--enable-logging=stderr",
+    "--v=0",
+    "--dump-dom",
+]
+
+
+class Drawn(HTMLParser):
+    """Of a page as the browser left it: its title, the charts that hold a drawing, and marks in each."""
+
+    def __init__(self, dom: str) -> None:
+        super().__init__()
+        self.title = ""
+        self.marks: dict[str, int] = {}
+        self._chart = ""
+        self._in_title = False
+        self.feed(dom)
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        self._in_title = tag == "title"
+        if "data-chart" in attributes:
+            self._chart = attributes["data-chart"]
+        drawn = {"main-svg", "js-line", "point", "points"} & set((attributes.get("class") or "").split())
+        if self._chart and drawn:
+            self.marks[self._chart] = self.marks.get(self._chart, 0) + len(drawn)
+
+    def handle_endtag(self, tag):
+        self._in_title = False
+
+    def handle_data(self, data):
+        if self._in_title:
+            self.title += data
+
+
+def opened(html: str, folder) -> tuple[Drawn, list[str]]:
+    """The page after its scripts ran, and what the console said."""
+    page = folder / "page.html"
+    page.write_text(html, "utf-8")
+    profile = folder / "profile"
+    command = [str(BROWSER), *FLAGS, f"--user-data-dir={profile}", page.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    console = [line for line in done.stderr.splitlines() if re.search(r":CONSOLE[:(]", line)]
+    return Drawn(done.stdout), console
+
+
+@pytest.mark.parametrize(
+    ("make", "charts"),
+    [
+        (
+            lambda: sim.html_report(outcome()),
+            {
+                "ttft",
+                "tpot",
+                "itl",
+                "throughput",
+                "queue",
+                "steps",
+                "kv",
+                "by_resource",
+                "by_operator",
+                "memory",
+            },
+        ),
+        (lambda: sim.html_explain(explanation()), {"step", "roofline", "memory"}),
+    ],
+    ids=["run", "explain"],
+)
+def test_a_page_draws_every_chart_and_leaves_the_console_clean(make, charts, tmp_path):
+    drawn, console = opened(make(), tmp_path)
+    assert console == []
+    # two drawing layers are there for an empty chart too; marks come on top
+    assert {chart for chart, marks in drawn.marks.items() if marks > 2} == charts
+
+
+def test_the_browser_blocks_what_the_policy_forbids_and_the_console_check_sees_it(tmp_path):
+    html = sim.html_explain(explanation())
+    drawn, console = opened(
+        html.replace("</main>", '<img src="https://example.invalid/x.png"></main>'), tmp_path
+    )
+    assert any("Content Security Policy" in line for line in console)
+    assert drawn.marks
+
+
+def test_a_hostile_name_does_not_run(tmp_path):
+    drawn, console = opened(sim.html_report(hostile_outcome()), tmp_path)
+    assert "bandwall" in drawn.title
+    assert console == []
