@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field
 
-from sim.documents import load, parse, validate, write_bytes, write_text
+from sim.documents import load, overlaid, parse, validate, write_bytes, write_text
 from sim.errors import UserError
 from sim.figures import BandwidthFigure
 from sim.units import Seconds
@@ -132,6 +132,7 @@ def test_a_key_given_twice_is_refused_wherever_it_stands(tree: dict[str, int]) -
         ("a: 1\n b: 2", "f.yaml:2: not valid YAML"),
         ("\ta: 1", "f.yaml:1: not valid YAML"),
         ("a: \x01", "not valid YAML"),
+        ("a: \ud800", "characters that are not text"),
         ("a: 1\n---\nb: 2", "f.yaml:2: a second document"),
         ("a: &x 1", "f.yaml:1: anchors"),
         ("a: *x", "f.yaml:1"),
@@ -200,6 +201,8 @@ def test_an_entry_knows_its_line_and_an_absent_one_the_line_around_it(name: str)
         ("count: {a: 1}", "count: found a mapping"),
         ("wait: 3 m", "wait: '3 m' is not a valid time"),
         ("wait: -3 s", "must not be less than 0"),
+        ("kind: 3", "kind: found 3, must be 'alpha' or 'beta'"),
+        ("count: " + "x" * 99, "xxx…; it should"),
         ("kind: alpa", "kind: found 'alpa', must be 'alpha' or 'beta'; did you mean 'alpha'?"),
         ("[]", "f.yaml:1: found a list, needs fields"),
         ("arivals: 3\ncount: x", "f.yaml:1: arivals: unknown field; did you mean 'arrivals'?"),
@@ -211,6 +214,35 @@ def test_a_fault_is_one_sentence_with_file_line_field_and_what_is_allowed(text: 
         validate(Box, document.tree, document=document)
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_json_that_is_no_yaml_is_read_without_lines() -> None:
+    document = parse('{\n"a": "\\ud83d\\ude00"}', "f.json")
+    assert document.tree == {"a": "😀"}
+    assert document.where(["a"]) == "f.json: a"
+
+
+PLAINS = st.dictionaries(
+    st.sampled_from("abc"), st.integers(0, 3) | st.dictionaries(st.sampled_from("xyz"), st.integers())
+)
+
+
+@given(PLAINS, PLAINS)
+def test_what_is_laid_over_wins_and_what_only_lies_below_stays(
+    below: dict[str, object], above: dict[str, object]
+) -> None:
+    merged = overlaid(below, above)
+    assert set(merged) == set(below) | set(above)
+    assert overlaid(merged, above) == merged
+    for key, value in above.items():
+        assert merged[key] == value or isinstance(merged[key], dict)
+    for key in set(below) - set(above):
+        assert merged[key] == below[key]
+
+
+def test_a_figure_is_laid_over_as_a_whole() -> None:
+    below = {"rate": {"value": 1, "low": 0, "high": 2}, "other": {"x": 1}}
+    assert overlaid(below, {"rate": {"value": 5}}) == {"rate": {"value": 5}, "other": {"x": 1}}
 
 
 def test_a_part_of_a_document_is_located_by_its_prefix() -> None:

@@ -172,6 +172,43 @@ def test_a_fault_in_the_chip_is_told_with_the_chips_file(folder: Path) -> None:
         load_cluster("box.yaml", folder)
 
 
+@pytest.mark.parametrize(
+    ("kernels", "sentence"),
+    [
+        ("name: own", "'kernels' is missing; a family file needs it"),
+        ("like: npu\nkernels: {gemm_mma: 3}", "kernels.gemm_mma: found 3"),
+        ("kernels: {gemm_mma: {bf16: 0.8}}", "is missing"),
+        ("[1]", "a profile is a mapping"),
+    ],
+)
+def test_a_faulty_family_is_refused(folder: Path, kernels: str, sentence: str) -> None:
+    (folder / "own.yaml").write_text(kernels)
+    (folder / "mine.yaml").write_text(CHIP.replace("family: npu", "family: ./own.yaml"))
+    with pytest.raises(UserError) as caught:
+        load_chip("./mine.yaml", folder)
+    assert sentence in str(caught.value)
+
+
+def test_shares_without_a_default_are_refused(folder: Path) -> None:
+    tree = read_chip("./mine.yaml", folder)
+    kernels = tree["kernels"]
+    assert isinstance(kernels, dict)
+    kernels["gemm_mma"] = {"bf16": 0.8}
+    (folder / "whole.yaml").write_text(yaml.safe_dump(tree))
+    with pytest.raises(UserError, match=r"kernels\.gemm_mma: needs the key 'default'"):
+        load_chip("whole.yaml", folder)
+
+
+def test_a_chip_may_stand_inside_its_cluster(folder: Path) -> None:
+    chip = "".join(f"  {line}\n" for line in CHIP.splitlines())
+    text = CLUSTER.replace("chip: ./mine.yaml\n", f"chip:\n{chip}")
+    (folder / "box.yaml").write_text(text)
+    assert load_cluster("box.yaml", folder)[0].chip == load_chip("./mine.yaml", folder)[0]
+    (folder / "box.yaml").write_text(text.replace("cores", "core"))
+    with pytest.raises(UserError, match=r"box\.yaml:5: chip\.compute\.core: unknown field"):
+        load_cluster("box.yaml", folder)
+
+
 @pytest.mark.parametrize("name", ["h200hgx", "H200-HGX", "", "../h200"])
 def test_an_unknown_cluster_is_refused(name: str) -> None:
     with pytest.raises(UserError):
@@ -221,7 +258,9 @@ def test_a_slip_of_a_prefix_is_remarked_on(folder: Path, old: str, new: str, rem
 
 
 def test_a_plausible_chip_draws_no_remark(folder: Path) -> None:
-    assert describe("./mine.yaml", folder).remarks == ()
+    description = describe("./mine.yaml", folder)
+    assert description.remarks == ()
+    assert description.assumed == sum(f.basis in ("assumption", "unstated") for f in description.figures) > 20
     assert describe("box.yaml", folder).kind == "cluster"
     assert describe("h200").kind == "chip"
     assert describe("h200-hgx").kind == "cluster"

@@ -1,7 +1,8 @@
 """Documents a user writes: YAML 1.2 or JSON in, checked models out, and outputs that are whole or absent."""
 
 from sim.documents.reading import Document, load, parse
+from sim.documents.trees import overlaid
 from sim.documents.validation import validate
 from sim.documents.writing import write_bytes, write_text
 
-__all__ = ["Document", "load", "parse", "validate", "write_bytes", "write_text"]
+__all__ = ["Document", "load", "overlaid", "parse", "validate", "write_bytes", "write_text"]

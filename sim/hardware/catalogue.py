@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Literal, cast
 
-from sim.documents import Document, load, validate
+from sim.documents import Document, load, overlaid, validate
 from sim.documents.reading import decode
 from sim.errors import UserError, unknown
 from sim.figures import dump_figure
@@ -76,7 +76,7 @@ def complete_chip(
         stated = cast("Tree", kernels)
         if _KERNELS - set(stated):  # not read before
             family = _name("family", tree["family"], document, (*prefix, "family"))
-            tree["kernels"] = _overlaid(_part("family", family, folder, "kernels"), stated)
+            tree["kernels"] = overlaid(_part("family", family, folder, "kernels"), stated)
     profile = validate(ChipProfile, tree, document=document, prefix=prefix)
     refuse_contradictions(profile, document, prefix)
     for path in RULES:
@@ -125,7 +125,7 @@ def _tier(tier: object, document: Document, folder: Path | None, path: tuple[str
     if "fabric" not in tree or not _TIER - set(tree):
         return tree
     fabric = _name("fabric", tree["fabric"], document, (*path, "fabric"))
-    return _overlaid(_part("fabric", fabric, folder, "tier"), tree)
+    return overlaid(_part("fabric", fabric, folder, "tier"), tree)
 
 
 def _name(kind: Kind, name: object, document: Document, path: tuple[str | int, ...]) -> str:
@@ -150,7 +150,7 @@ def _part(kind: Kind, name: str, folder: Path | None, key: str, users: tuple[str
         return cast("Tree", part)
     if like in users:
         raise UserError(f"{document.name}: 'like: {like}' leads in a circle")
-    return _overlaid(_part(kind, like, inside, key, (*users, like)), cast("Tree", part))
+    return overlaid(_part(kind, like, inside, key, (*users, like)), cast("Tree", part))
 
 
 def _find(kind: Kind, name: str, base: Path | None) -> tuple[Document, Path | None]:
@@ -172,18 +172,6 @@ def _mapping(tree: object, document: Document) -> Tree:
             f"{document.name}:{document.line(()) or 1}: a profile is a mapping of fields to values"
         )
     return cast("Tree", tree)
-
-
-def _overlaid(below: Tree, above: Tree) -> Tree:
-    """`above` laid over `below`, mappings key by key, but a figure as a whole."""
-    merged = dict(below)
-    for key, value in above.items():
-        under = merged.get(key)
-        if isinstance(value, dict) and isinstance(under, dict) and "value" not in value:
-            merged[key] = _overlaid(cast("Tree", under), cast("Tree", value))
-        else:
-            merged[key] = value
-    return merged
 
 
 def _write_out(tree: Tree, profile: ChipProfile, path: str) -> None:
