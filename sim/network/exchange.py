@@ -9,7 +9,7 @@ A chip sends each of its T tokens to the chips that hold its experts.
 The fastest counts. V_in stays in the innermost domain of g of the R chips, a share (g−1)/R; V_out leaves it,
 a share 1 − g/R.
 
-Form after the measured DeepEP kernels (opmodel study, section 2.5); see docs/operators.md.
+Form after the measured DeepEP kernels (docs/operators.md).
 """
 
 from math import log2

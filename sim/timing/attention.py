@@ -12,7 +12,7 @@ Decode (per layer, all sequences; work items of one KV head of one sequence, spl
   compute = max( 2·n·kv·g·L(d + d_v)/(η_c·P), scores/(η_s·X) )
 A recurrence: T = t0 + ‖bytes/(η_b·B), flops/rate‖_p, chunks on matrix engines, single steps on vectors.
 
-Form and constants: the opmodel study, sections 2.2, 2.3 and 3.
+Form, constants and how well they fit: docs/operators.md.
 """
 
 from math import ceil
@@ -56,7 +56,7 @@ def price_prefill(attention: PrefillAttention, rates: Rates) -> tuple[float, flo
     merged = (compute**p + memory**p) ** (1.0 / p)
     of_compute = merged * (compute / merged) ** p
     passes = k.prefill_passes * fresh / rates.hbm
-    return k.prefill_launch, of_compute, merged - of_compute + passes
+    return k.prefill_launch + rates.gap, of_compute, merged - of_compute + passes
 
 
 def price_decode(attention: DecodeAttention, rates: Rates) -> Priced:
@@ -76,7 +76,7 @@ def price_decode(attention: DecodeAttention, rates: Rates) -> Priced:
         multiply / (eta_c * rates.peak(attention.arithmetic)), attention.exps / (k.prefill_exp * rates.exp)
     )
     memory = norm(p, attention.hbm_bytes / hbm, _one_piece(attention, rates, hbm))
-    priced = overlapped(np.full_like(compute, launch), compute, memory, p)
+    priced = overlapped(np.full_like(compute, launch + rates.gap), compute, memory, p)
     some = (attention.sequences > 0).astype(np.float64)
     return Priced(priced.launch * some, priced.compute * some, priced.hbm * some, priced.link)
 
@@ -98,5 +98,5 @@ def price_state(update: StateUpdate, rates: Rates) -> Priced:
         else rates.vector
     )
     memory = update.hbm_bytes / (k.decode_hbm * rates.hbm)
-    launch = np.where(update.tokens > 0, k.decode_launch, 0.0)
+    launch = np.where(update.tokens > 0, k.decode_launch + rates.gap, 0.0)
     return overlapped(launch, update.flops / rate, memory, k.overlap_norm)

@@ -66,6 +66,7 @@ def _row(operator: Operator, weights: np.ndarray, pricer: Pricer, rates: Rates, 
         max(parts, key=lambda name: parts[name]),
         pricer.source,
         parts,
+        flops * cluster.chip.power.pj_flop + hbm * cluster.chip.power.pj_byte,
     )
     return Row(time, total(least.compute), total(least.hbm), total(least.link))
 
@@ -110,4 +111,5 @@ def _add(a: OperatorTime, b: OperatorTime) -> OperatorTime:
         wire_bytes=a.wire_bytes + b.wire_bytes,
         bound=max(parts, key=lambda name: parts[name]),
         parts=parts,
+        energy=a.energy + b.energy,
     )

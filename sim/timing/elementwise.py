@@ -4,7 +4,7 @@ T = t_k + bytes/(η·B): a streaming kernel, with the quantiser's own launch tim
 come from HBM; a chip whose shared memory keeps them does better at small batches, where t_k rules anyway.
 Vector arithmetic overlaps: the larger of the two counts.
 
-Form: the opmodel study, section 2.6.
+Form and fit: docs/operators.md.
 """
 
 import numpy as np
@@ -23,5 +23,8 @@ def price_elementwise(operator: Elementwise, rates: Rates) -> Priced:
     zero = np.zeros_like(memory)
     bound = compute > memory
     return Priced(
-        np.full_like(memory, launch), np.where(bound, compute, zero), np.where(bound, zero, memory), zero
+        np.full_like(memory, launch + rates.gap),
+        np.where(bound, compute, zero),
+        np.where(bound, zero, memory),
+        zero,
     )

@@ -6,7 +6,7 @@ For the rank loads {n_e} and each product (N = 2·inter, K = hidden; then N = hi
   T     = t_fix + t_1 + t_2 + m_io·(2·tokens·hidden + pairs·(4·hidden + 6·inter))/B
 The slowest rank counts; the time is the mean over the seeded draws.
 
-Form: the opmodel study, section 2.4; most of its accuracy rests on exact loads with tile padding.
+Most of its accuracy rests on exact loads with tile padding (docs/operators.md).
 """
 
 import numpy as np
@@ -31,7 +31,7 @@ def price_experts(experts: Experts, rates: Rates) -> Priced:
     compute, memory = first_core + second_core, first_memory + second_memory + streamed
     slowest = (compute + memory).argmax(axis=2)[:, :, None]
     by_draw = [np.take_along_axis(part, slowest, axis=2)[:, :, 0].mean(axis=1) for part in (compute, memory)]
-    launch = np.full_like(by_draw[0], k.moe_launch)
+    launch = np.full_like(by_draw[0], k.moe_launch + rates.gap)
     return Priced(launch, by_draw[0], by_draw[1], np.zeros_like(by_draw[0]))
 
 

@@ -6,11 +6,11 @@ For row tile b_m, column tile b_n and split-K s, on n_c cores with K' = ⌈K/s/6
            + [stored type ≠ arithmetic type] u·b_n·K'/(V/n_c) + 2·b_m·b_n/(η_f·F/n_c)
   t_mem  = max( (W + A + C)/(η_b·B), first tile's weights at one core's share c·η_b·B/n_c )
   T = t0 + min over the menu of ‖waves·(t_tile + τ), t_mem‖_p + [s > 1]·(τ_s + 8·s·M·N/(η_f·F))
-P matrix peak, V vector peak, F operand feed (L2 or scratchpad fill), B HBM; a, w bytes of
-an operand value. Every candidate grows with M, so their minimum does. Operands are read once even where they
-exceed the shared memory.
+t0 launch and gap to the next kernel, P matrix peak, V vector peak, F operand feed (L2 or scratchpad fill),
+B HBM; a, w bytes of an operand value. Every candidate grows with M, so their minimum does. Operands are read
+once even where they exceed the shared memory.
 
-Form and constants: the opmodel study, sections 2.1 and 3 (refit of tables measured on six chips).
+Form, constants and how well they fit: docs/operators.md.
 """
 
 from dataclasses import dataclass
@@ -117,7 +117,7 @@ def price_gemm(gemm: Gemm, rates: Rates) -> Priced:
     merged = norm(k.overlap_norm, on_core, memory)
     total = np.where((menu.rows < 64) & (rows > SMALL_ROWS), np.inf, merged + reduction)
     best = total.argmin(axis=1)[:, None]
-    return _priced(k.gemm_launch, best, on_core, memory, merged, reduction, k.overlap_norm)
+    return _priced(k.gemm_launch + rates.gap, best, on_core, memory, merged, reduction, k.overlap_norm)
 
 
 def _priced(

@@ -18,7 +18,8 @@ class Rates:
         cores: matrix engines; peaks: FLOP/s by arithmetic type at the present clock.
         hbm: B/s of HBM left by others; feed: B/s at which operands reach the cores from the shared level.
         exp: exponentials/s; vector: FLOP/s of the vector engines.
-        scratchpad: bytes of one core's own memory; link_taken: share of every link taken by others.
+        scratchpad: bytes of one core's own memory; gap: s between two kernels of a graph that their launch
+            times do not contain; link_taken: share of every link taken by others.
     """
 
     cores: int
@@ -28,6 +29,7 @@ class Rates:
     exp: float
     vector: float
     scratchpad: float
+    gap: float
     link_taken: float
     kernels: KernelFamily
 
@@ -52,6 +54,7 @@ def rates(chip: Chip, conditions: Conditions) -> Rates:
         compute.exp_rate * clock,
         compute.vector_flops * clock,
         chip.sram.per_core,
+        chip.dispatch.gap,
         conditions.link_taken,
         chip.kernels,
     )

@@ -33,6 +33,7 @@ class OperatorTime:
         count: how many times it runs in the step.
         time: s, all of them; light: s, the operator's own speed of light (roofline bound), all of them.
         flops, hbm_bytes, wire_bytes: per chip, all of them.
+        energy: J per chip above idle: flops · energy per FLOP + hbm_bytes · energy per byte.
         bound: what limits it; source: what priced it ("analytic", "roofline", a table's name).
         parts: s by resource, summing to `time`.
     """
@@ -48,6 +49,7 @@ class OperatorTime:
     bound: Bound
     source: str
     parts: dict[Bound, float] = field(default_factory=dict)
+    energy: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
