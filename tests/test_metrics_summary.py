@@ -92,6 +92,16 @@ def test_the_steady_twins_leave_out_warm_up_and_drain():
     assert whole["steady_output_throughput"] > whole["output_throughput"]
 
 
+def test_a_run_whose_batch_is_still_filling_has_not_settled_but_is_not_saturated():
+    # seats for everybody, and answers that last as long as the arrivals do
+    result = poisson_run(n=300, rate=10.0, output=1200, service=MiniService(seats=500, per_sequence=0.0))
+    summary = summarise(result, HEADER)
+    assert not summary.backlog.settled
+    assert not summary.backlog.saturated
+    assert not summary.steady
+    assert "batch still grows" in summary.notes[0]
+
+
 def test_an_overloaded_run_is_said_to_be_saturated_however_long_it_is():
     # 4 seats, 64 tokens at 22 ms: at most 2.8 requests/s
     for n in (400, 1600):

@@ -39,8 +39,8 @@ class Summary:
         values: the flat fields, in the order they are written.
         clients: the latency and goodput fields of each client, where there are several.
         window: the steady part, None if the run has none.
-        steady: the window exists and the load did not outgrow the service in it; latencies of a run that is
-            not steady depend on how long it was.
+        steady: the run has a steady part and settled; latencies of one that is not steady depend on how long
+            it was.
         breakdown: where the time went, if steps were priced.
         assumptions: every figure the result rests on.
     """

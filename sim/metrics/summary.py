@@ -43,7 +43,7 @@ def summarise(
     met = slo.met(per_request) if slo is not None else None
     everyone = np.ones(len(requests.arrival), np.bool_)
     window, trend = steady_window(result), backlog(result)
-    steady = window is not None and not trend.saturated
+    steady = window is not None and trend.settled
     values = _identity(result, header) | _throughput(requests, per_request, met, result.duration)
     values |= _latency_fields(per_request, None) | gap_statistics(gaps(result)).fields("itl")
     values |= _attainment(met, everyone, slo)
@@ -230,11 +230,11 @@ def _clients(
 def _remarks(result: RunResult, trend: Backlog, window: Window | None) -> tuple[str, ...]:
     """What a reader must know before using the latencies."""
     remarks: list[str] = []
+    growth = f"{100 * trend.share:.0f} per 100 arrivals"
     if trend.saturated:
-        remarks.append(
-            f"The queue grows: {100 * trend.share:.0f} of 100 requests find no service in time, so latencies "
-            "depend on how long the run was."
-        )
+        remarks.append(f"The queue grows by {growth}: latencies depend on how long the run was.")
+    elif not trend.settled:
+        remarks.append(f"The batch still grows by {growth} at the end: a longer run would be slower.")
     if window is None and len(result.requests.arrival):
         remarks.append(
             "The run has no steady part: arrivals span less than it takes to fill and drain the service."

@@ -11,10 +11,11 @@ after the last one (Little: running = rate · S); a tenth of the arrivals on eit
 answers, which take several S. S leaves out the time spent waiting, so an overloaded run keeps its window.
 Where start ≥ end (a burst, or too short a run) there is no window.
 
-Saturation. Over the second half of the arrival time, where the build-up is over, the number of requests in
-the system (waiting + running) is fitted by a straight line. The run is saturated if this line rises by more
-than 2 % of the arrivals of that half (2 of 100 requests find no service) and by more than 2·√arrivals (two
-standard deviations of a Poisson count: chance alone would not do it).
+Saturation. Over the second half of the arrival time a straight line is fitted to the number of requests in
+the system (waiting + running) and to those waiting. A line grows if it rises by more than 2 % of the arrivals
+of that half (2 of 100 requests find no service) and by more than 2·√arrivals (two standard deviations of a
+Poisson count: chance alone would not do it). Where the system grows the run has not settled; where the queue
+itself grows it is saturated, and would not settle if it were longer.
 """
 
 from dataclasses import dataclass
@@ -51,13 +52,15 @@ class Backlog:
     Attributes:
         growth: requests by which it rose over the second half of the arrivals (negative: fell).
         share: `growth` per arrival of that half; NaN where nothing arrived in it.
-        saturated: it grew as above: latencies are those of this run's length, not of the service.
+        settled: it did not grow; otherwise latencies are those of this run's length, not of the service.
+        saturated: the queue grew.
         littles_law: (time mean in the system · duration) / Σ time in the system per request; 1 in a
             consistent run.
     """
 
     growth: float
     share: float
+    settled: bool
     saturated: bool
     littles_law: float
 
@@ -99,7 +102,7 @@ def backlog(result: RunResult) -> Backlog:
     series, requests = result.series, result.requests
     in_system = series.running + series.waiting
     rise, arrivals = _second_half(requests.arrival, series, in_system)
-    saturated = arrivals > 0 and rise > GROWTH * arrivals and rise > DEVIATIONS * arrivals**0.5
+    queue, _ = _second_half(requests.arrival, series, series.waiting)
     taken = requests.status != REJECTED
     left = np.where(np.isnan(requests.finish), result.duration, requests.finish)
     sojourn = float((left - requests.arrival)[taken].sum())
@@ -107,9 +110,14 @@ def backlog(result: RunResult) -> Backlog:
     return Backlog(
         growth=rise,
         share=rise / arrivals if arrivals else float("nan"),
-        saturated=saturated,
+        settled=not _grows(rise, arrivals),
+        saturated=_grows(queue, arrivals),
         littles_law=mass / sojourn if sojourn > 0 else float("nan"),
     )
+
+
+def _grows(rise: float, arrivals: int) -> bool:
+    return rise > GROWTH * arrivals and rise > DEVIATIONS * arrivals**0.5
 
 
 def _second_half(arrival: Floats, series: Series, in_system: Floats) -> tuple[float, int]:
