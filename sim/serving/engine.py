@@ -169,7 +169,9 @@ class Engine:
                 return self.flight[0][0]
             return inf if self.stalled or self.scheduler.idle else self.now
         start = self.flight[-1][0] if self.flight else self.now
-        return start + self.scheduler.ahead(limit, self.surface)
+        ahead = self.scheduler.ahead(limit, self.surface)
+        # Rounding must not place it after the finish itself, which only the batch in flight knows exactly.
+        return start + ahead - max(1e-9 * ahead, 1e-12 * start)
 
     def _deliver(self, batch: Batch, end: float) -> None:
         self.scheduler.deliver(batch, end)
@@ -189,7 +191,7 @@ class Engine:
         if depth == 2:
             end, previous = flight[0]
             if previous is not None and previous.finishing:
-                if end <= to and scheduler.may_deliver_early():
+                if end <= to and self.on_finish is None and scheduler.may_deliver_early():
                     flight[0] = (end, None)
                     self._deliver(previous, end)
                     self.early = previous.finishing

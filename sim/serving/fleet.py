@@ -7,7 +7,7 @@ routing decision, and under closed-loop load to each finish.
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from math import inf
+from math import inf, nextafter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -195,6 +195,9 @@ class _Fleet:
                     yield env.timeout(time - env.now)
                 for engine in self.engines:
                     engine.advance(time)
+                if not finished:  # nobody enters any more at this instant: make the calls that are due now
+                    for engine in self.engines:
+                        engine.advance(nextafter(time, inf))
                 for _ in range(len(finished)):
                     enter(finished.pop(0))
 

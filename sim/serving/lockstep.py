@@ -37,7 +37,7 @@ class LockstepRanks:
 
     def horizon(self) -> int:
         """The shortest horizon of the ranks that have work."""
-        return min(rank.horizon() for rank in self.ranks if not rank.idle)
+        return min((rank.horizon() for rank in self.ranks if not rank.idle), default=0)
 
     def segment(self, surface: Surface) -> tuple[float, float, int]:
         """The slowest rank's straight segment up to where another rank becomes the slowest."""

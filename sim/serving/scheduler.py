@@ -300,6 +300,8 @@ class Scheduler:
         """Who computed the last token in the call just made: drains until the batch is delivered."""
         decoding, book = self.decoding, self.book
         left = decoding.pop_leaving(decoding.tick - 1)
+        if left and not self.config.enable_chunked_prefill:
+            self.blocked = False  # what they took of the budget is the head's from the next call on
         for request in left:
             self.quit_fills(request)
             book.state[request] = DRAINING
@@ -328,6 +330,7 @@ class Scheduler:
         else:
             book.state[request] = DRAINING
             batch.finishing.append(request)
+            self.blocked = False
 
     # -- after the step -----------------------------------------------------------------------------------
 

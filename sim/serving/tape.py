@@ -34,7 +34,9 @@ class RunTape:
         ))  # fmt: skip
 
     def step(self, engine: "Engine", call: float, start: float, duration: float, batch: Batch) -> None:
-        """A row of one step."""
+        """A row of one step; a call that only preempted took no time and leaves none."""
+        if batch.empty:
+            return
         _, _, running, waiting, used = engine.scheduler.load()
         new = past = 0
         for tokens, before in batch.chunks:
