@@ -8,7 +8,13 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """One clear sentence: which file, line and field, what was found, what is allowed."""
+    """One clear sentence: which file, line and field, what was found, what is allowed.
+
+    It stays on one line even where it quotes what a user wrote on several.
+    """
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(" ".join(sentence.split()))
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:
