@@ -16,7 +16,7 @@ import numpy as np
 from sim.deployment.deployment import Deployment
 from sim.models.architecture import Gqa, Indexer, Mla, Recurrent
 from sim.models.kv_groups import state_bytes, tokens_read
-from sim.models.matrices import attention_matrices
+from sim.models.matrices import Matrix
 from sim.operators.chunks import TILE, ChunkWork
 from sim.operators.operators import (
     ACTIVATION_BYTES,
@@ -41,11 +41,12 @@ _STATE_FLOPS = {"gated_delta_net": 7, "kda": 7, "mamba2": 5, "lightning": 5}
 
 @dataclass(frozen=True, slots=True)
 class AttentionBlock:
-    """`count` layers with the same attention under one deployment."""
+    """`count` layers with the same attention, and its weight matrices, under one deployment."""
 
     attention: Gqa | Mla | Recurrent
     count: int
     deployment: Deployment
+    matrices: tuple[Matrix, ...]
 
     @property
     def window(self) -> int | None:
@@ -56,9 +57,8 @@ class AttentionBlock:
         """Projections, norms inside attention and the all-reduce, on every token of the step."""
         a, tp = self.attention, self.deployment.parallel.tp
         precision, hidden = self.deployment.precision, self.deployment.model.hidden
-        matrices = attention_matrices(a, hidden)
-        before = [m for m in matrices if m.split != "row" and (m.name != "kv_b" or self._expands)]
-        after = [m for m in matrices if m.split == "row"]
+        before = [m for m in self.matrices if m.split != "row" and (m.name != "kv_b" or self._expands)]
+        after = [m for m in self.matrices if m.split == "row"]
         kv_heads = a.kv_heads if isinstance(a, Gqa) else 1
         operators: list[Operator] = []
         for together in fused(before):

@@ -12,7 +12,7 @@ from sim.deployment.deployment import Deployment
 from sim.deployment.precision import arithmetic_type
 from sim.models.architecture import DenseFfn, MoeFfn
 from sim.models.dtypes import bytes_per_value
-from sim.models.matrices import Matrix, ffn_matrices
+from sim.models.matrices import Matrix
 from sim.operators.loads import Routing, distinct_ranks, sample_loads
 from sim.operators.operators import (
     ACTIVATION_BYTES,
@@ -28,11 +28,12 @@ from sim.operators.products import fused_product, product
 
 @dataclass(frozen=True, slots=True)
 class FfnBlock:
-    """`count` layers with the same feed-forward block under one deployment."""
+    """`count` layers with the same feed-forward block, and its weight matrices, under one deployment."""
 
     ffn: DenseFfn | MoeFfn
     count: int
     deployment: Deployment
+    matrices: tuple[Matrix, ...]
 
     def tokens(self, rows: Array) -> list[Operator]:
         """Dense block, or router and shared experts, on every token of the rank."""
@@ -40,7 +41,7 @@ class FfnBlock:
             return self._dense(self.ffn, rows)
         operators: list[Operator] = []
         precision = self.deployment.precision
-        for m in ffn_matrices(self.ffn, self.deployment.model.hidden):
+        for m in self.matrices:
             if m.kind == "router":
                 operators += product(
                     m.name, "router", self.count, rows, m.inputs, m.outputs, precision.router, precision
@@ -135,7 +136,7 @@ class FfnBlock:
         """Up product, activation, down product of a block split over tp."""
         tp, precision = self.deployment.parallel.tp, self.deployment.precision
         kind = "shared" if group == "shared_experts" else "ffn"
-        up, down = (m for m in self._matrices(kind))
+        up, down = (m for m in self.matrices if m.name in (f"{kind}_up", f"{kind}_down"))
         width = -(-inter // tp)
         read = 2 if gated else 1
         activation = Elementwise(
@@ -148,11 +149,3 @@ class FfnBlock:
         )
         arguments = (group, self.count, rows, tp, 1, precision.weights, precision)
         return [*fused_product([up], *arguments), activation, *fused_product([down], *arguments)]
-
-    def _matrices(self, kind: str) -> list[Matrix]:
-        hidden = self.deployment.model.hidden
-        return [
-            m
-            for m in ffn_matrices(self.ffn, hidden)
-            if m.name.startswith(f"{kind}_") and m.name != "shared_gate"
-        ]

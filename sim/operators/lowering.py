@@ -19,7 +19,7 @@ import numpy as np
 from sim.deployment.deployment import Deployment
 from sim.models.architecture import Attention, DenseFfn, MoeFfn
 from sim.models.kv_groups import windows
-from sim.models.matrices import Matrix, layer_matrices
+from sim.models.matrices import Matrix, attention_matrices, ffn_matrices, layer_matrices
 from sim.operators.attention import AttentionBlock
 from sim.operators.batch import BatchShape
 from sim.operators.chunks import ChunkWork, chunk_work
@@ -40,8 +40,16 @@ class Lowering:
         self.windows = windows(deployment.model)
         attention: Counter[Attention] = Counter(layer.attention for layer in deployment.model.layers)
         ffn: Counter[DenseFfn | MoeFfn] = Counter(layer.ffn for layer in deployment.model.layers)
-        self._attention = [AttentionBlock(a, n, deployment) for a, n in attention.items()]
-        self._ffn = [FfnBlock(f, n, deployment) for f, n in ffn.items()]
+        hidden = deployment.model.hidden
+        self._attention = [
+            AttentionBlock(a, n, deployment, attention_matrices(a, hidden)) for a, n in attention.items()
+        ]
+        self._ffn = [FfnBlock(f, n, deployment, ffn_matrices(f, hidden)) for f, n in ffn.items()]
+        self._norm_count = sum(layer.norms for layer in deployment.model.layers)
+        self._norm_gates: Counter[Matrix] = Counter()
+        for layer, times in Counter(deployment.model.layers).items():
+            gates = [m for m in layer_matrices(layer, hidden) if m.kind == "norms"]
+            self._norm_gates.update({m: times * m.copies for m in gates})
 
     @property
     def has_experts(self) -> bool:
@@ -122,12 +130,8 @@ class Lowering:
         """RMSNorms fused with the residual addition: block output and residual read, both written back."""
         model, precision = self.deployment.model, self.deployment.precision
         width, operations = 4 * model.hidden * ACTIVATION_BYTES, 6.0 * model.hidden
-        count = sum(layer.norms for layer in model.layers)
-        operators: list[Operator] = [Elementwise("norm", "norms", count, rows, width, operations)]
-        gates: Counter[Matrix] = Counter()
-        for layer in model.layers:
-            gates.update({m: m.copies for m in layer_matrices(layer, model.hidden) if m.kind == "norms"})
-        for m, times in gates.items():
+        operators: list[Operator] = [Elementwise("norm", "norms", self._norm_count, rows, width, operations)]
+        for m, times in self._norm_gates.items():
             operators += product(
                 m.name, "norms", times, rows, m.inputs, m.outputs, precision.norms, precision
             )

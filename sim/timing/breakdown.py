@@ -8,6 +8,7 @@ import numpy as np
 from sim.hardware.cluster import Cluster
 from sim.operators import BatchShape, Collective, ExpertExchange, Hop, Operator
 from sim.timing.links import link_time
+from sim.timing.priced import Array
 from sim.timing.pricer import Pricer
 from sim.timing.rates import Rates
 from sim.timing.roofline import limits
@@ -41,12 +42,13 @@ def operator_rows(
     return [_row(operator, np.array(weights), pricer, rates, cluster) for operator in operators]
 
 
-def _row(operator: Operator, weights: np.ndarray, pricer: Pricer, rates: Rates, cluster: Cluster) -> Row:
+def _row(operator: Operator, weights: Array, pricer: Pricer, rates: Rates, cluster: Cluster) -> Row:
     priced, least = pricer.price(operator), limits(operator, rates, cluster)
 
-    def total(by_case: object) -> float:
-        values = np.broadcast_to(np.asarray(by_case, np.float64), weights.shape)
-        return operator.count * float((values * weights).sum())
+    def total(by_case: Array | float) -> float:
+        if isinstance(by_case, float):
+            return operator.count * by_case * float(weights.sum())
+        return operator.count * float(by_case @ weights)
 
     parts: dict[Bound, float] = {name: total(getattr(priced, name)) for name in _RESOURCES}
     wire = flops = hbm = 0.0
