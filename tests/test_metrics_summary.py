@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -234,3 +235,17 @@ def test_a_waiting_queue_says_what_it_waits_for(running, kv, cause):
     assert waiting_for(held, seats=4)[cause] == 1.0
     assert sum(waiting_for(held, seats=4).values()) == 1.0
     assert sum(waiting_for(replace(held, waiting=0 * ones), seats=4).values()) == 0.0
+
+
+def test_every_field_of_the_record_is_defined_in_the_docs():
+    text = (Path(__file__).parents[1] / "docs" / "metrics.md").read_text()
+    result = poisson_run()
+    record = record_of(result, slo=SLO, fleet=mini_fleet(), breakdown=time_breakdown(result, explain))
+    defined = {name for name in record if f"`{name}`" in text}
+    statistics = {
+        f"{kind}_{what}_ms"
+        for kind in ("mean", "median", "std", "p50", "p90", "p95", "p99")
+        for what in ("ttft", "tpot", "itl", "e2el")
+    }
+    twins = {f"steady_{name}" for name in defined | statistics}
+    assert not set(record) - defined - statistics - twins
