@@ -89,33 +89,55 @@ def wave_time(rates: Rates, waves: Array, per_tile: Array) -> Array:
     return waves * (per_tile + TILE_TIME)
 
 
+@dataclass(frozen=True, slots=True)
+class Kernels:
+    """What the kernels of one product's menu cost, whatever its rows (one entry per menu place).
+
+    Attributes:
+        row_tiles: rows of a tile; tiles_per_row_tile: tiles that a row of tiles has.
+        per_tile: s; first_tile: s to draw the first tile's weights at one core's share of HBM.
+        reduction: s a split costs, and reduction_per_row: s it costs more for each row.
+    """
+
+    row_tiles: Array
+    tiles_per_row_tile: Array
+    per_tile: Array
+    first_tile: Array
+    reduction: Array
+    reduction_per_row: Array
+
+
+@lru_cache(maxsize=1024)
+def product_kernels(
+    rates: Rates, inner: int, columns: int, batch: int, weights: str, arithmetic: str
+) -> Kernels:
+    """The menu of one product on one chip."""
+    k, menu = rates.kernels, tile_menu(rates.scratchpad, batch == 1)
+    depth = np.ceil(inner / menu.splits / DEPTH) * DEPTH
+    mma = share(k.gemm_mma, arithmetic)
+    width = weight_bytes_per_value(weights)
+    split = menu.splits > 1
+    written = ACCUMULATOR_BYTES * columns / (k.gemm_feed * rates.feed)
+    return Kernels(
+        menu.rows,
+        batch * np.ceil(columns / menu.columns) * menu.splits,
+        tile_time(rates, mma, menu.rows, menu.columns, depth, weights, arithmetic),
+        menu.columns * depth * width * rates.cores / (CORE_SHARE * k.gemm_hbm * rates.hbm),
+        np.where(split, k.split_k_launch, 0.0),
+        np.where(split, menu.splits * written, 0.0),
+    )
+
+
 def price_gemm(gemm: Gemm, rates: Rates) -> Priced:
     """Time of one product over all cases."""
-    k, menu = rates.kernels, tile_menu(rates.scratchpad, gemm.batch == 1)
-    rows = gemm.rows[:, None]
-    depth = np.ceil(gemm.inner / menu.splits / DEPTH) * DEPTH
-    tiles = gemm.batch * np.ceil(rows / menu.rows) * (np.ceil(gemm.columns / menu.columns) * menu.splits)
-    waves = np.ceil(tiles / rates.cores)
-    per_tile = tile_time(
-        rates,
-        share(k.gemm_mma, gemm.arithmetic),
-        menu.rows,
-        menu.columns,
-        depth,
-        gemm.weights,
-        gemm.arithmetic,
-    )
-    on_core = wave_time(rates, waves, per_tile)
-    hbm = k.gemm_hbm * rates.hbm
-    first_tile = (
-        menu.columns * depth * (weight_bytes_per_value(gemm.weights) * rates.cores / (CORE_SHARE * hbm))
-    )
-    memory = np.maximum(gemm.hbm_bytes[:, None] / hbm, first_tile)
-    reduction = np.where(menu.splits > 1, k.split_k_launch, 0.0) + np.where(
-        menu.splits > 1, ACCUMULATOR_BYTES * menu.splits * gemm.columns, 0.0
-    ) * rows / (k.gemm_feed * rates.feed)
+    k, rows = rates.kernels, gemm.rows[:, None]
+    menu = product_kernels(rates, gemm.inner, gemm.columns, gemm.batch, gemm.weights, gemm.arithmetic)
+    waves = np.ceil(np.ceil(rows / menu.row_tiles) * menu.tiles_per_row_tile / rates.cores)
+    on_core = wave_time(rates, waves, menu.per_tile)
+    memory = np.maximum(gemm.hbm_bytes[:, None] / (k.gemm_hbm * rates.hbm), menu.first_tile)
     merged = norm(k.overlap_norm, on_core, memory)
-    total = np.where((menu.rows < 64) & (rows > SMALL_ROWS), np.inf, merged + reduction)
+    reduction = menu.reduction + menu.reduction_per_row * rows
+    total = np.where((menu.row_tiles < 64) & (rows > SMALL_ROWS), np.inf, merged + reduction)
     best = total.argmin(axis=1)[:, None]
     return _priced(k.gemm_launch + rates.gap, best, on_core, memory, merged, reduction, k.overlap_norm)
 

@@ -10,9 +10,9 @@ WORKING_SET = 256 * 1024
 """Bytes a core needs for one tile: a 256 × 256 accumulator, or queries, keys and values of attention."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Rates:
-    """Rates of one chip, SI.
+    """Rates of one chip, SI; each instance is itself only, so that prices can be remembered by it.
 
     Attributes:
         cores: matrix engines; peaks: FLOP/s by arithmetic type at the present clock.
