@@ -1,6 +1,11 @@
 """Every shipped chip and cluster: it loads, it is plausible, and it says of each number how it is known."""
 
+import os
+import subprocess
+import sys
+import zipfile
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -197,3 +202,28 @@ def test_a_large_all_reduce_on_each_measured_box_takes_what_was_measured() -> No
         ring = 1.75 * size / (tier.efficiency * tier.bandwidth)
         switch = size / tier.reduction if tier.reduction else ring
         assert min(ring, switch) * 1e3 == pytest.approx(milliseconds, rel=0.1), name
+
+
+def test_profiles_are_read_from_inside_an_archive(tmp_path: Path) -> None:
+    archive = tmp_path / "bandwall.zip"
+    root = Path(__file__).parents[1]
+    with zipfile.ZipFile(archive, "w") as target:
+        for package in ("sim", "hardware_profiles"):
+            for path in (root / package).rglob("*"):
+                if path.suffix in (".py", ".yaml"):
+                    target.write(path, path.relative_to(root))
+    code = (
+        "from sim.hardware import load_cluster as f; import sim; print(f('h200-hgx')[0].chips, sim.__file__)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(archive)}
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    chips, origin = ran.stdout.split()
+    assert chips == "8"
+    assert str(archive) in origin
