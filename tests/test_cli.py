@@ -74,7 +74,14 @@ def test_run_with_json_on_standard_output_prints_json_alone(small, capsys):
 def test_run_prints_what_bounds_the_service_and_what_it_rests_on(small, capsys):
     assert execute(["run", str(small)]) == 0
     out = capsys.readouterr().out
-    for part in ("output tokens per chip", "TTFT", "Bound by", "Memory of a chip", "Rests on", "SLO attainment"):
+    for part in (
+        "output tokens per chip",
+        "TTFT",
+        "Bound by",
+        "Memory of a chip",
+        "Rests on",
+        "SLO attainment",
+    ):
         assert part in out
 
 
@@ -91,6 +98,40 @@ def test_the_request_table_has_one_row_per_request(small, tmp_path):
     lines = table.read_text().splitlines()
     assert len(lines) == 41
     assert "ttft_s" in lines[0]
+
+
+def test_the_request_table_can_be_parquet(small, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = tmp_path / "requests.parquet"
+    assert execute(["run", str(small), "--requests", str(table)]) == 0
+    assert parquet.read_table(table).num_rows == 40
+
+
+def test_the_record_says_what_was_offered(small, capsys):
+    gamma = "workload.arrivals={process: gamma, rate: 2.0, cv: 2.0}"
+    for override, rate, shape in (("seed=1", 4.0, 1.0), (gamma, 2.0, 0.25)):
+        assert execute(["run", str(small), "--set", override, "--json", "-"]) == 0
+        record = json.loads(capsys.readouterr().out)
+        assert (record["request_rate"], record["burstiness"]) == (rate, shape)
+
+
+def test_an_interrupted_run_ends_quietly(small, capsys, monkeypatch):
+    def interrupted(_scenario: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sim, "simulate", interrupted, raising=False)
+    assert execute(["run", str(small)]) == 130
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_recorded_scheduler_decisions_are_validated(shared, capsys):
+    cases = sorted((shared / "conformance" / "open").glob("0[12]_*.json.gz"))
+    assert execute(["validate", "scheduler", *map(str, cases), "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "cases": len(cases),
+        "identical": len(cases),
+        "differing": [],
+    }
 
 
 def test_dedicated_options_are_overrides_too(small, capsys):

@@ -13,6 +13,7 @@ from sim.serving import serve
 from sim.serving.records import RunResult
 from sim.timing import StepSurface, make_timer
 from sim.workload import generate
+from sim.workload.arrivals import ConstantRate, Gamma, Poisson, Process, Source, Synthetic, Trace
 from sim.workload.requests import Requests
 
 
@@ -56,11 +57,11 @@ def simulate(scenario: Scenario) -> Outcome:
     requests = generate(spec.workload, spec.seed, scenario.base)
     timer = make_timer(deployment, spec.fidelity)
     # One block is the engine's null block, which no sequence holds.
-    result = serve(deployment, memory.kv_blocks - 1, requests, StepSurface(timer), spec.router)
+    result = serve(deployment, memory, requests, StepSurface(timer), spec.router)
     precision = deployment.precision
     summary = summarise(
         result,
-        _header(deployment, requests),
+        _header(deployment, spec.workload.arrivals, requests),
         slo=spec.slo,
         fleet=Fleet(
             deployment.cluster,
@@ -73,19 +74,28 @@ def simulate(scenario: Scenario) -> Outcome:
     return Outcome(scenario, deployment, memory, result, summary)
 
 
-def _header(deployment: Deployment, requests: Requests) -> Header:
+def _header(deployment: Deployment, arrivals: Process | Source, requests: Requests) -> Header:
     engine = deployment.engine
     return Header(
         model=deployment.model.name,
         backend=f"{engine.family} {engine.version}",
-        request_rate=_offered_rate(requests),
-        burstiness=None,
+        request_rate=_offered_rate(arrivals, requests),
+        burstiness=_burstiness(arrivals),
         max_concurrency=requests.concurrency,
         seats=engine.max_num_seqs * deployment.parallel.dp * deployment.replicas,
     )
 
 
-def _offered_rate(requests: Requests) -> float:
-    """Mean requests/s over the arrivals; infinite where all arrive at once (vLLM's "inf")."""
-    span = float(requests.arrival[-1] - requests.arrival[0]) if len(requests) else 0.0
+def _offered_rate(arrivals: Process | Source, requests: Requests) -> float:
+    """Requests/s as asked for, or as they come; infinite where all come at once or in a closed loop."""
+    if isinstance(arrivals, Poisson | Gamma | ConstantRate | Trace | Synthetic) and arrivals.rate is not None:
+        return arrivals.rate
+    span = float(requests.arrival[-1] - requests.arrival[0])
     return (len(requests) - 1) / span if span > 0 else math.inf
+
+
+def _burstiness(arrivals: Process | Source) -> float | None:
+    """Shape of the gamma distribution of the gaps, where they have one."""
+    if isinstance(arrivals, Poisson):
+        return 1.0
+    return arrivals.variation**-2 if isinstance(arrivals, Gamma) else None
