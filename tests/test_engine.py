@@ -67,7 +67,7 @@ def scenarios(draw):
         output_segment=np.arange(n) + 1000,
         concurrency=concurrency,
     )
-    blocks = -(-longest // size) + draw(st.integers(0, 60))
+    blocks = -(-longest // size) + 2 + draw(st.integers(0, 60))
     scheduler = SchedulerConfig(
         block_size=size,
         num_blocks=blocks,
@@ -81,6 +81,7 @@ def scenarios(draw):
         priority=draw(st.booleans()),
         scheduler_reserve_full_isl=draw(st.booleans()),
         long_prefill_token_threshold=draw(st.sampled_from([0, 0, 20])),
+        sequence_blocks=draw(st.sampled_from([0, 0, 2])),
     )
     windows = draw(st.sampled_from([(), (), (33,), (10, 64)]))
     surface = KinkedSurface(0.01, 1e-4, 3e-6, windows, per_window=1e-5)

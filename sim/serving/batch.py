@@ -9,7 +9,8 @@ class SchedulerConfig:
     """Limits and switches of one scheduler, with vLLM's names and meanings.
 
     `num_blocks` are usable blocks (vLLM's num_gpu_blocks less its null block); `watermark_blocks` is the
-    watermark in blocks; `async_scheduling` keeps two batches in flight.
+    watermark in blocks; `async_scheduling` keeps two batches in flight. `sequence_blocks` is what a
+    running sequence holds beside the blocks of its tokens: windows and recurrent state.
     """
 
     block_size: int
@@ -26,6 +27,7 @@ class SchedulerConfig:
     scheduler_reserve_full_isl: bool = True
     long_prefill_token_threshold: int = 0
     long_prefill_adaptive: bool = False
+    sequence_blocks: int = 0
 
 
 @dataclass(slots=True)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.deployment.deployment import Deployment
+from sim.deployment.memory import MemoryMap
 from sim.models.architecture import MoeFfn
 from sim.serving.batch import SchedulerConfig
 from sim.serving.book import DONE, REFUSED, RequestBook
@@ -45,7 +46,7 @@ class FleetConfig:
 
 def serve(
     deployment: Deployment,
-    kv_blocks: int,
+    memory: MemoryMap,
     requests: Requests,
     surface: Surface,
     router: RouterName = "round_robin",
@@ -53,13 +54,14 @@ def serve(
     """Serve every request on a deployment's replicas; deterministic.
 
     Args:
-        kv_blocks: KV blocks of one attention-dp rank.
+        memory: where the KV blocks of an attention-dp rank come from; one of them is vLLM's null block.
         surface: prices of one replica's steps, in seconds.
     """
     engine, parallel = deployment.engine, deployment.parallel
     scheduler = SchedulerConfig(
         block_size=engine.block_size,
-        num_blocks=kv_blocks,
+        num_blocks=memory.kv_blocks - 1,
+        sequence_blocks=memory.sequence_blocks,
         max_model_len=engine.max_model_len,
         max_num_batched_tokens=engine.max_num_batched_tokens,
         max_num_scheduled_tokens=engine.max_num_batched_tokens,
@@ -68,7 +70,7 @@ def serve(
         enable_prefix_caching=engine.enable_prefix_caching,
         async_scheduling=engine.async_scheduling,
         priority=engine.policy == "priority",
-        watermark_blocks=int(engine.watermark * (kv_blocks + 1)),
+        watermark_blocks=int(engine.watermark * memory.kv_blocks),
         scheduler_reserve_full_isl=engine.scheduler_reserve_full_isl,
         long_prefill_token_threshold=engine.long_prefill_token_threshold,
     )

@@ -53,7 +53,7 @@ class _Call:
                 book.computed[request] = computed
                 book.known[request] = computed + 1 - lag
                 book.inflight[request] = lag
-                book.blocks[request] = -(-computed // scheduler.config.block_size)
+                book.blocks[request] = scheduler.blocks_for(computed)
                 scheduler.quit_fills(request)
                 book.state[request] = STARVED
                 scheduler.starved[request] = None
@@ -82,7 +82,7 @@ class _Call:
         """Preempt until the request's next blocks are free. Returns how many already scheduled sequences
         were taken out before it in the list, or None if it had to go itself."""
         scheduler, book = self.s, self.book
-        needed = -(-(book.computed[request] + new) // scheduler.config.block_size) - book.blocks[request]
+        needed = scheduler.blocks_for(book.computed[request] + new) - book.blocks[request]
         removed = 0
         while needed > scheduler.cache.free:
             victim = self._victim()

@@ -144,7 +144,7 @@ class Scheduler:
             if next(reversed(self.running)) != request:
                 return False
             new = self._chunk(request, len(self.running) + len(self.waiting), budget)
-            needed += self._blocks_for(self.book.computed[request] + new) - self.book.blocks[request]
+            needed += self.blocks_for(self.book.computed[request] + new) - self.book.blocks[request]
         return needed <= self.cache.free
 
     def _chunk(self, request: int, requests: int, budget: int) -> int:
@@ -194,9 +194,10 @@ class Scheduler:
                     return
                 new = budget
             spare = cache.free - hit.idle - (config.watermark_blocks if running else 0) + hit.blocks
-            fresh = -(-(past + new) // size)
+            fresh = self.blocks_for(past + new)
             if fresh > spare or (
-                config.scheduler_reserve_full_isl and -(-min(known, config.max_model_len) // size) > spare
+                config.scheduler_reserve_full_isl
+                and self.blocks_for(min(known, config.max_model_len)) > spare
             ):
                 self.blocked = not config.long_prefill_adaptive or config.scheduler_reserve_full_isl
                 return
@@ -234,13 +235,14 @@ class Scheduler:
 
     # -- blocks -------------------------------------------------------------------------------------------
 
-    def _blocks_for(self, tokens: int) -> int:
-        return -(-tokens // self.config.block_size)
+    def blocks_for(self, tokens: int) -> int:
+        """Blocks of a table that covers so many tokens, with what a sequence holds beside them."""
+        return self.config.sequence_blocks - (-tokens // self.config.block_size)
 
     def grow(self, request: int, tokens: int, filled: int) -> None:
         """Extend a table to cover `tokens` and register the blocks that `filled` known tokens fill."""
         book = self.book
-        blocks = -(-tokens // self.config.block_size)
+        blocks = self.blocks_for(tokens)
         self.cache.take(blocks - book.blocks[request])
         book.blocks[request] = blocks
         table = book.table[request]
@@ -307,7 +309,7 @@ class Scheduler:
             book.state[request] = DRAINING
             computed = decoding.tick + book.offset[request]
             book.computed[request] = computed
-            book.blocks[request] = self._blocks_for(computed)
+            book.blocks[request] = self.blocks_for(computed)
         return left
 
     def _complete(self, batch: Batch) -> None:
