@@ -8,12 +8,10 @@ and may use the links of this level and of all outer ones. The bound is the larg
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sim.hardware.cluster import Cluster
 from sim.network.group import Level, between, levels
-
-Array = NDArray[np.float64]
+from sim.operators.quantities import Array
 
 
 def all_reduce_bound(cluster: Cluster, ranks: int, message: Array, link_taken: float = 0.0) -> Array:

@@ -20,12 +20,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sim.hardware.cluster import Cluster
 from sim.network.group import Level, between, levels
-
-Array = NDArray[np.float64]
+from sim.operators.quantities import Array
 
 RAMP = 1.4
 """k, the cost of filling a pipeline of optimally sized chunks."""

@@ -15,13 +15,11 @@ Form after the measured DeepEP kernels (docs/operators.md).
 from math import log2
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sim.hardware.cluster import Cluster
 from sim.network.collectives import LinkTime, all_gather
 from sim.network.group import Level, levels
-
-Array = NDArray[np.float64]
+from sim.operators.quantities import Array
 
 NORMAL_LAUNCH = 4.0
 """Fixed time of a de-duplicating exchange in library launches (28 to 40 µs against 7.5 µs)."""

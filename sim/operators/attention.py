@@ -19,8 +19,6 @@ from sim.models.kv_groups import state_bytes, tokens_read
 from sim.models.matrices import Matrix
 from sim.operators.chunks import TILE, ChunkWork
 from sim.operators.operators import (
-    ACTIVATION_BYTES,
-    Array,
     Collective,
     DecodeAttention,
     Elementwise,
@@ -30,6 +28,7 @@ from sim.operators.operators import (
     StateUpdate,
 )
 from sim.operators.products import fused, fused_product, product
+from sim.operators.quantities import ACTIVATION_BYTES, Array
 
 GROUP = "attention"
 SCAN_CHUNK = 64

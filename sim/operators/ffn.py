@@ -14,16 +14,9 @@ from sim.models.architecture import DenseFfn, MoeFfn
 from sim.models.dtypes import bytes_per_value
 from sim.models.matrices import Matrix
 from sim.operators.loads import Routing, distinct_ranks, sample_loads
-from sim.operators.operators import (
-    ACTIVATION_BYTES,
-    Array,
-    Collective,
-    Elementwise,
-    ExpertExchange,
-    Experts,
-    Operator,
-)
+from sim.operators.operators import Collective, Elementwise, ExpertExchange, Experts, Operator
 from sim.operators.products import fused_product, product
+from sim.operators.quantities import ACTIVATION_BYTES, Array
 
 
 @dataclass(frozen=True, slots=True)

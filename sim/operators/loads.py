@@ -8,13 +8,14 @@ blocks, from node to node of `LOAD_GRID`, whose expert counts are multinomial.
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sim.operators.quantities import Array
 
 DRAWS = 6
 EXACT = 64
@@ -36,8 +37,6 @@ TILE_ROWS = (16, 32, 64, 128, 256)
 DEFAULT_SKEW = 0.3
 """Standard deviation of log popularity. Assumption: trained routers balance experts (0.1 to 0.5 with
 expert-parallel load balancing); 0 is uniform odds, a power law of exponent 1 about 1.2."""
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,8 @@ def expert_loads(counts: Array, tokens: Array, ep: int) -> ExpertLoads:
     return ExpertLoads(pairs, (by_rank > 0).sum(axis=3).astype(np.float64), tiles, tokens)
 
 
-def sample_loads(routing: Routing, tokens: Sequence[int]) -> ExpertLoads:
+@lru_cache(maxsize=64)
+def sample_loads(routing: Routing, tokens: tuple[int, ...]) -> ExpertLoads:
     """Loads at the given token counts, by the seeded draws of this routing."""
     streams = [_stream(routing, draw) for draw in range(DRAWS)]
     counts = np.array([[stream.counts(t) for stream in streams] for t in tokens], dtype=np.float64)

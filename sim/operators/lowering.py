@@ -24,8 +24,9 @@ from sim.operators.attention import AttentionBlock
 from sim.operators.batch import BatchShape
 from sim.operators.chunks import ChunkWork, chunk_work
 from sim.operators.ffn import FfnBlock
-from sim.operators.operators import ACTIVATION_BYTES, Array, Collective, Elementwise, Hop, Operator
+from sim.operators.operators import Collective, Elementwise, Hop, Operator
 from sim.operators.products import product
+from sim.operators.quantities import ACTIVATION_BYTES, Array
 
 
 class Lowering:

@@ -9,17 +9,11 @@ the step runs. Bytes are compulsory: every weight, key, value and activation onc
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sim.models.dtypes import bytes_per_value, weight_bytes_per_value
 from sim.operators.chunks import ChunkWork
-from sim.operators.loads import ExpertLoads
-
-Array = NDArray[np.float64]
-
-ACTIVATION_BYTES = 2.0
-"""Activations between operators are bf16."""
+from sim.operators.communication import Collective, ExpertExchange, Hop
+from sim.operators.experts import Experts
+from sim.operators.quantities import ACTIVATION_BYTES, Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,119 +208,6 @@ class StateUpdate:
     def hbm_bytes(self) -> Array:
         """State twice per sequence, inputs and outputs per token."""
         return 2.0 * self.state_bytes * self.sequences + self.bytes_per_token * self.tokens
-
-
-@dataclass(frozen=True, slots=True)
-class Experts:
-    """The routed experts of one MoE layer on the busiest rank: two grouped products and what surrounds them.
-
-    flops = 2 · matrices · hidden · inter · pairs on a rank
-    hbm   = active experts · matrices · hidden · inter · weight bytes + tokens in and out
-
-    The loads hold every rank in every seeded draw; a time is the mean over draws of the slowest rank.
-    `flops` and `hbm_bytes` are the mean over draws of the rank with most of each.
-
-    Attributes:
-        inter: expert width on this chip; gathered: every chip holds every token (no dispatch before it).
-    """
-
-    name: str
-    group: str
-    count: int
-    loads: ExpertLoads
-    hidden: int
-    inter: int
-    gated: bool
-    weights: str
-    activations: str
-    arithmetic: str
-    gathered: bool
-
-    @property
-    def up_columns(self) -> int:
-        """Columns of the first product: gate and up side by side."""
-        return self.inter * (2 if self.gated else 1)
-
-    @property
-    def arriving(self) -> Array:
-        """Distinct tokens with an expert on a rank, at most, by (case, draw, rank)."""
-        return np.minimum(self.loads.pairs, self.loads.tokens[:, None, None])
-
-    @property
-    def handled(self) -> Array:
-        """Tokens a rank's kernels go through, by (case, draw, rank)."""
-        return self.loads.tokens[:, None, None] if self.gathered else self.arriving
-
-    @property
-    def rank_flops(self) -> Array:
-        """FLOPs by (case, draw, rank)."""
-        return 2.0 * self.hidden * (self.up_columns + self.inter) * self.loads.pairs
-
-    @property
-    def expert_bytes(self) -> float:
-        """Bytes of one expert's matrices on this chip."""
-        return self.hidden * (self.up_columns + self.inter) * weight_bytes_per_value(self.weights)
-
-    @property
-    def rank_bytes(self) -> Array:
-        """Compulsory bytes by (case, draw, rank): weights of active experts, tokens read and written."""
-        return self.expert_bytes * self.loads.active + 2.0 * ACTIVATION_BYTES * self.hidden * self.arriving
-
-    @property
-    def flops(self) -> Array:
-        """Mean over draws of the busiest rank."""
-        return self.rank_flops.max(axis=2).mean(axis=1)
-
-    @property
-    def hbm_bytes(self) -> Array:
-        """Mean over draws of the rank that reads most."""
-        return self.rank_bytes.max(axis=2).mean(axis=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Collective:
-    """All chips of a group of `ranks` (consecutive chips) exchange `message` logical bytes."""
-
-    name: str
-    group: str
-    count: int
-    kind: Literal["all_reduce", "all_gather", "reduce_scatter"]
-    ranks: int
-    message: Array
-
-
-@dataclass(frozen=True, slots=True)
-class ExpertExchange:
-    """Tokens travel to their experts' ranks (dispatch) or back (combine).
-
-    Attributes:
-        ranks: chips of the group.
-        tokens: tokens each chip sends; copies: messages per token, one per expert and chip that holds a
-            part of it; distinct: the same, once per chip; nodes: once per innermost domain.
-        token_bytes: bytes of one copy.
-    """
-
-    name: str
-    group: str
-    count: int
-    ranks: int
-    tokens: Array
-    copies: float
-    distinct: float
-    nodes: float
-    token_bytes: float
-
-
-@dataclass(frozen=True, slots=True)
-class Hop:
-    """Activations passed from one pipeline stage to the next, from chip `source` to chip `target`."""
-
-    name: str
-    group: str
-    count: int
-    source: int
-    target: int
-    message: Array
 
 
 Operator = (

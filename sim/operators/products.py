@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from sim.deployment.deployment import Precision
 from sim.deployment.precision import arithmetic_type
 from sim.models.matrices import Matrix
-from sim.operators.operators import Array, Elementwise, Gemm
+from sim.operators.operators import Elementwise, Gemm
+from sim.operators.quantities import Array
 
 _QUANTISED = ("fp8", "int8", "fp4")
 """Activation types that a kernel of its own produces from bf16."""

@@ -22,8 +22,8 @@ import numpy as np
 from sim.models.dtypes import bytes_per_value
 from sim.operators import DecodeAttention, PrefillAttention, StateUpdate
 from sim.operators.chunks import TILE
-from sim.operators.operators import ACTIVATION_BYTES
-from sim.timing.priced import Array, Priced, norm, overlapped
+from sim.operators.quantities import ACTIVATION_BYTES, Array
+from sim.timing.priced import Priced, norm, overlapped
 from sim.timing.rates import Rates, share
 
 CTA_TIME = 1.0e-6

@@ -7,8 +7,8 @@ import numpy as np
 
 from sim.hardware.cluster import Cluster
 from sim.operators import BatchShape, Collective, ExpertExchange, Hop, Operator
+from sim.operators.quantities import Array
 from sim.timing.links import link_time
-from sim.timing.priced import Array
 from sim.timing.pricer import Pricer
 from sim.timing.rates import Rates
 from sim.timing.roofline import limits

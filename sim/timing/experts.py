@@ -14,7 +14,8 @@ import numpy as np
 from sim.models.dtypes import bytes_per_value, weight_bytes_per_value
 from sim.operators import Experts
 from sim.operators.loads import TILE_ROWS
-from sim.timing.priced import Array, Priced, norm
+from sim.operators.quantities import Array
+from sim.timing.priced import Priced, norm
 from sim.timing.products import COLUMN_TILES, DEPTH, LARGE_TILES, tile_bytes, tile_time, wave_time
 from sim.timing.rates import Rates, share
 

@@ -13,7 +13,7 @@ import numpy as np
 from sim.operators import Elementwise, Gemm, Lowering, Operator, PrefillAttention
 from sim.operators.chunks import ROWS
 from sim.operators.loads import LOAD_GRID
-from sim.timing.priced import Array
+from sim.operators.quantities import Array
 from sim.timing.pricer import Pricer
 
 _TABLE = 256

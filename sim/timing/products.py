@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from sim.models.dtypes import bytes_per_value, weight_bytes_per_value
 from sim.operators import Gemm
-from sim.timing.priced import Array, Priced, norm
+from sim.operators.quantities import Array
+from sim.timing.priced import Priced, norm
 from sim.timing.rates import Rates, share
 
 ROW_TILES = (16, 32, 64, 128, 256)

@@ -20,7 +20,7 @@ from sim.operators import (
     PrefillAttention,
     StateUpdate,
 )
-from sim.timing.priced import Array
+from sim.operators.quantities import Array
 from sim.timing.rates import Rates
 
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from sim.deployment.deployment import Deployment
 from sim.operators import BatchShape, Lowering, Operator
+from sim.operators.quantities import Array
 from sim.timing.breakdown import Row, host_row, operator_rows, step_breakdown
 from sim.timing.parts import StepParts, load_weights
-from sim.timing.priced import Array
 from sim.timing.pricer import AnalyticPricer, RooflinePricer
 from sim.timing.rates import rates
 from sim.timing.timer import CALM, Conditions, StepBreakdown

@@ -16,8 +16,8 @@ from functools import cache
 
 import numpy as np
 
+from sim.operators.quantities import Array
 from sim.timing.parts import StepParts
-from sim.timing.priced import Array
 from sim.timing.step_timer import PartsTimer
 
 _FAR = 1 << 60

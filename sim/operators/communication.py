@@ -1,0 +1,52 @@
+"""What chips send one another in a step: collectives, expert exchange, hops between pipeline stages."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sim.operators.quantities import Array
+
+
+@dataclass(frozen=True, slots=True)
+class Collective:
+    """All chips of a group of `ranks` (consecutive chips) exchange `message` logical bytes."""
+
+    name: str
+    group: str
+    count: int
+    kind: Literal["all_reduce", "all_gather", "reduce_scatter"]
+    ranks: int
+    message: Array
+
+
+@dataclass(frozen=True, slots=True)
+class ExpertExchange:
+    """Tokens travel to their experts' ranks (dispatch) or back (combine).
+
+    Attributes:
+        ranks: chips of the group.
+        tokens: tokens each chip sends; copies: messages per token, one per expert and chip that holds a
+            part of it; distinct: the same, once per chip; nodes: once per innermost domain.
+        token_bytes: bytes of one copy.
+    """
+
+    name: str
+    group: str
+    count: int
+    ranks: int
+    tokens: Array
+    copies: float
+    distinct: float
+    nodes: float
+    token_bytes: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """Activations passed from one pipeline stage to the next, from chip `source` to chip `target`."""
+
+    name: str
+    group: str
+    count: int
+    source: int
+    target: int
+    message: Array
