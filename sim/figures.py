@@ -59,11 +59,15 @@ class Figure:
         return min(max(drawn, self.low), self.high)  # rounding must not leave the range
 
     def text(self) -> str:
-        """The value with its unit and, if it has one, its range."""
+        """The value with its unit and, if it has one, its range: '16 TFLOP/s (8 … 32)'."""
         shown = show(self.value, self.dimension)
         if self.low is None or self.high is None:
             return shown
-        return f"{shown} ({show(self.low, self.dimension)} … {show(self.high, self.dimension)})"
+        low, high = show(self.low, self.dimension), show(self.high, self.dimension)
+        unit = shown.partition(" ")[2]
+        if unit and low.endswith(f" {unit}") and high.endswith(f" {unit}"):
+            low, high = low.removesuffix(f" {unit}"), high.removesuffix(f" {unit}")
+        return f"{shown} ({low} … {high})"
 
 
 @dataclass(frozen=True, slots=True)

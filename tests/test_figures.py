@@ -108,3 +108,16 @@ def test_every_figure_taken_is_remembered_where_the_resolution_began() -> None:
         "4.8 TB/s",
         "datasheet",
     )
+
+
+@pytest.mark.parametrize(
+    ("figure", "text"),
+    [
+        (Figure(16e12, BANDWIDTH, 8e12, 32e12), "16 TB/s (8 … 32)"),
+        (Figure(2e-6, TIME, 5e-7, 1e-5), "2 µs (500 ns … 10 µs)"),
+        (Figure(0.9, NUMBER, 0.8, 0.95), "0.9 (0.8 … 0.95)"),
+        (Figure(4.8e12, BANDWIDTH), "4.8 TB/s"),
+    ],
+)
+def test_a_figure_is_shown_with_its_range_in_one_unit_where_it_can(figure: Figure, text: str) -> None:
+    assert figure.text() == text

@@ -3,6 +3,8 @@
 Each figure is remembered in the resolution, so that a result lists what it rests on.
 """
 
+from dataclasses import dataclass
+
 from sim.figures import Figure, Resolution
 from sim.hardware.assumed import assumed
 from sim.hardware.chip import Chip, Compute, Dispatch, Memory, Power, Sram
@@ -55,65 +57,99 @@ def _tier(chip: ChipProfile, tier: TierProfile, resolution: Resolution, links: R
 
 def resolve_chip(profile: ChipProfile, resolution: Resolution) -> Chip:
     """The chip as floats; what the profile leaves out is assumed and remembered like the rest."""
-
-    def take(path: str, figure: Figure | None) -> float:
-        return resolution.take(path, assumed(profile, path) if figure is None else figure)
-
-    def count(path: str, figure: Figure | None) -> int:
-        return round(take(path, figure))
-
-    def or_zero(path: str, figure: Figure | None) -> float:
-        return 0.0 if figure is None else resolution.take(path, figure)
-
-    compute, memory = profile.compute, profile.memory
-    capacity = take("memory.capacity", memory.capacity)
-    visible = take("memory.visible", memory.visible)
-    if memory.visible is None:  # a share of the capacity, drawn or overridden as that may be
-        visible *= capacity / memory.capacity.value
-    shape = compute.matrix_shape or (None, None, None)
+    part = _Part(profile, resolution)
     return Chip(
         name=profile.name,
         title=profile.title or profile.name,
         vendor=profile.vendor,
-        compute=Compute(
-            cores=count("compute.cores", compute.cores),
-            clock=take("compute.clock", compute.clock),
-            peak={dtype: take(f"compute.peak.{dtype}", peak) for dtype, peak in compute.peak.items()},
-            matrix_shape=(
-                count("compute.matrix_shape.0", shape[0]),
-                count("compute.matrix_shape.1", shape[1]),
-                count("compute.matrix_shape.2", shape[2]),
-            ),
-            vector_flops=take("compute.vector_flops", compute.vector_flops),
-            exp_rate=take("compute.exp_rate", compute.exp_rate),
-        ),
-        sram=Sram(
-            per_core=take("sram.per_core", profile.sram.per_core),
-            shared=or_zero("sram.shared", profile.sram.shared),
-            bandwidth=take("sram.bandwidth", profile.sram.bandwidth),
-        ),
-        noc_bandwidth=or_zero("noc.bandwidth", profile.noc.bandwidth if profile.noc else None),
-        memory=Memory(
-            device=memory.device,
-            stacks=count("memory.stacks", memory.stacks),
-            bandwidth=take("memory.bandwidth", memory.bandwidth),
-            capacity=capacity,
-            visible=min(visible, capacity),
-            outstanding=take("memory.outstanding", memory.outstanding),
-            refresh=memory.refresh,
-        ),
-        dispatch=Dispatch(
-            gap=take("dispatch.gap", profile.dispatch.gap),
-            queue=count("dispatch.queue", profile.dispatch.queue),
-        ),
-        dma_engines=count("dma.engines", profile.dma.engines if profile.dma else None),
-        power=Power(
-            idle=take("power.idle", profile.power.idle),
-            tdp=take("power.tdp", profile.power.tdp),
-            pj_flop=take("power.pj_flop", profile.power.pj_flop),
-            pj_byte=take("power.pj_byte", profile.power.pj_byte),
-        ),
+        compute=_compute(part),
+        sram=_sram(part),
+        noc_bandwidth=part.or_zero("noc.bandwidth", profile.noc.bandwidth if profile.noc else None),
+        memory=_memory(part),
+        dispatch=_dispatch(part),
+        dma_engines=part.count("dma.engines", profile.dma.engines if profile.dma else None),
+        power=_power(part),
         kernels=resolve_kernels(profile.family, profile.kernels, resolution.within("kernels")),
-        rental=or_zero("price.rental", profile.price.rental),
-        capex=or_zero("price.capex", profile.price.capex),
+        rental=part.or_zero("price.rental", profile.price.rental),
+        capex=part.or_zero("price.capex", profile.price.capex),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Takes the figures of one chip: the stated one, or the assumption at its path."""
+
+    profile: ChipProfile
+    resolution: Resolution
+
+    def take(self, path: str, figure: Figure | None) -> float:
+        return self.resolution.take(path, assumed(self.profile, path) if figure is None else figure)
+
+    def count(self, path: str, figure: Figure | None) -> int:
+        return round(self.take(path, figure))
+
+    def or_zero(self, path: str, figure: Figure | None) -> float:
+        return 0.0 if figure is None else self.resolution.take(path, figure)
+
+
+def _compute(part: _Part) -> Compute:
+    compute = part.profile.compute
+    rows, columns, depth = compute.matrix_shape or (None, None, None)
+    return Compute(
+        cores=part.count("compute.cores", compute.cores),
+        clock=part.take("compute.clock", compute.clock),
+        peak={dtype: part.take(f"compute.peak.{dtype}", peak) for dtype, peak in compute.peak.items()},
+        matrix_shape=(
+            part.count("compute.matrix_shape.0", rows),
+            part.count("compute.matrix_shape.1", columns),
+            part.count("compute.matrix_shape.2", depth),
+        ),
+        vector_flops=part.take("compute.vector_flops", compute.vector_flops),
+        exp_rate=part.take("compute.exp_rate", compute.exp_rate),
+    )
+
+
+def _sram(part: _Part) -> Sram:
+    sram = part.profile.sram
+    return Sram(
+        per_core=part.take("sram.per_core", sram.per_core),
+        shared=part.or_zero("sram.shared", sram.shared),
+        bandwidth=part.take("sram.bandwidth", sram.bandwidth),
+    )
+
+
+def _memory(part: _Part) -> Memory:
+    memory = part.profile.memory
+    stacks = part.count("memory.stacks", memory.stacks)
+    bandwidth = part.take("memory.bandwidth", memory.bandwidth)
+    capacity = part.take("memory.capacity", memory.capacity)
+    visible = part.take("memory.visible", memory.visible)
+    if memory.visible is None:  # a share of the capacity, whatever was drawn for that
+        visible *= capacity / memory.capacity.value
+    return Memory(
+        device=memory.device,
+        stacks=stacks,
+        bandwidth=bandwidth,
+        capacity=capacity,
+        visible=min(visible, capacity),
+        outstanding=part.take("memory.outstanding", memory.outstanding),
+        refresh=memory.refresh,
+    )
+
+
+def _dispatch(part: _Part) -> Dispatch:
+    dispatch = part.profile.dispatch
+    return Dispatch(
+        gap=part.take("dispatch.gap", dispatch.gap),
+        queue=part.count("dispatch.queue", dispatch.queue),
+    )
+
+
+def _power(part: _Part) -> Power:
+    power = part.profile.power
+    return Power(
+        idle=part.take("power.idle", power.idle),
+        tdp=part.take("power.tdp", power.tdp),
+        pj_flop=part.take("power.pj_flop", power.pj_flop),
+        pj_byte=part.take("power.pj_byte", power.pj_byte),
     )
