@@ -99,6 +99,13 @@ def test_ranks_that_step_together_are_priced_as_one_of_them():
     assert 4 * part.context >= whole.context > 4 * (part.context - 1)
 
 
+def test_a_step_that_takes_no_time_in_any_operator_has_no_share():
+    free = OperatorTime("nothing", "none", 1, 0.0, 0.0, 0.0, 0.0, 0.0, "host", "test")
+    found = time_breakdown(poisson_run(n=10), lambda batch: StepBreakdown(batch, (free,), 0.0, 0.0, 0.0))
+    assert found.by_operator == ()
+    assert found.busy > 0
+
+
 def test_a_run_without_a_step_is_bound_by_nothing():
     none = np.empty(0, np.int64)
     found = time_breakdown(MiniService().run(np.empty(0), none, none), explain)

@@ -9,7 +9,7 @@ from metrics_runs import MiniService, poisson_run, with_requests
 from sim.metrics import SloSpec, Window
 from sim.metrics.intertoken import Gaps, gap_statistics, gaps
 from sim.metrics.latency import latencies, statistics
-from sim.serving.records import REJECTED, StepSegments
+from sim.serving.records import REJECTED, UNFINISHED, StepSegments
 
 lengths = st.integers(1, 400)
 
@@ -114,6 +114,23 @@ def test_the_gaps_of_a_preempted_request_are_counted_where_no_row_has_them():
     total = (changed.requests.finish - changed.requests.first_token).sum()
     assert gap_statistics(found).mean * found.counts.sum() == pytest.approx(total)
     assert found.first[-1] > stall
+
+
+def test_gaps_of_a_run_cut_off_in_mid_answer_are_those_of_its_rows():
+    result = poisson_run(n=30)
+    preempted = np.ones(30, np.int64)
+    status = result.requests.status.copy()
+    status[4] = UNFINISHED
+    cut = with_requests(result, preemptions=preempted, status=status)
+    assert gaps(cut).counts.sum() == (result.segments.steps * result.segments.decodes).sum()
+
+
+def test_a_preemption_before_the_first_token_adds_no_gap():
+    result = poisson_run(n=30)
+    preempted = np.zeros(30, np.int64)
+    preempted[7] = 1
+    found = gaps(with_requests(result, preemptions=preempted))
+    assert found.counts.sum() == (result.requests.output_tokens - 1).sum()
 
 
 def test_each_bound_alone_and_all_together_decide_whether_a_request_met_its_slo():

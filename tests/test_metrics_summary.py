@@ -137,6 +137,21 @@ def test_littles_law_holds(replicas):
     assert record["littles_law_ratio"] == pytest.approx(1.0, rel=1e-6)
 
 
+def test_a_run_in_which_nothing_finished_says_so():
+    result = poisson_run(n=10)
+    summary = summarise(with_requests(result, status=np.full(10, REJECTED, np.int8)), HEADER, slo=SLO)
+    assert summary.notes == ("No request finished.",)
+    assert summary.window is None
+    assert summary.values["slo_attainment"] == 0.0
+
+
+def test_a_run_in_which_nothing_finished_but_not_all_was_rejected_has_no_steady_part():
+    result = poisson_run(n=10)
+    summary = summarise(with_requests(result, status=np.full(10, UNFINISHED, np.int8)), HEADER)
+    assert summary.window is None
+    assert summary.values["failed"] == 10
+
+
 def test_a_run_without_a_request_is_all_nulls_and_zeros():
     nothing = np.empty(0)
     none = np.empty(0, np.int64)

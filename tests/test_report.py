@@ -8,10 +8,14 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from report_outcomes import HOSTILE, explanation, hostile_outcome, outcome
+from report_outcomes import EXAMPLE, HOSTILE, WORKLOAD, explanation, hostile_outcome, outcome
 
 import sim
+from sim.metrics import SloSpec
+from sim.report.breakdowns import step_breakdown
+from sim.report.distributions import _chart, distributions
 from sim.report.figure import rounded
+from sim.report.over_time import over_time
 from sim.report.page import plotly_js
 from sim.report.wording import milliseconds, number, percent, scaled, seconds
 
@@ -153,14 +157,13 @@ def test_no_operator_lies_above_its_roofline(explained):
 
 
 def test_the_same_run_gives_the_same_page():
-    again = sim.simulate(sim.load(*_source()))
-    assert sim.html_report(again) == sim.html_report(outcome())
+    assert sim.html_report(_run()) == sim.html_report(outcome())
 
 
-def _source():
-    from report_outcomes import EXAMPLE, WORKLOAD
-
-    return EXAMPLE, [WORKLOAD % (8.0, 300)]
+def _run(*workload: str) -> sim.Outcome:
+    """The run of the tests anew, with some of its workload replaced."""
+    sets = [WORKLOAD % (8.0, 300), *(f"workload.{one}" for one in workload)]
+    return sim.simulate(sim.load(EXAMPLE, sets))
 
 
 def test_a_saturated_run_says_so_first():
@@ -178,10 +181,73 @@ def test_a_run_without_slo_or_breakdown_still_makes_a_page():
     assert "none asked for" in page.text
 
 
+def test_a_run_in_which_nothing_finished_makes_a_page_without_empty_charts():
+    page = Page(sim.html_report(_run("prompt_tokens={distribution: constant, value: 500000}")))
+    assert page.charts == ["memory"]
+    assert "No request finished." in page.text
+
+
+def test_latencies_that_are_all_alike_still_show_every_request():
+    closed = "arrivals={process: closed, concurrency: 16}"
+    alike = [f"{side}_tokens={{distribution: constant, value: 40}}" for side in ("prompt", "output")]
+    page = Page(sim.html_report(_run(closed, *alike)))
+    for key in ("ttft", "tpot", "itl"):
+        assert 99.0 <= sum(page.figures[key]["data"][0]["y"]) <= 100.01
+
+
+def test_one_value_alone_is_one_bar():
+    bar = _chart("x", "X", np.full(9, 0.25), np.ones(9), "requests", None).traces[0]
+    assert [x for x, share in zip(bar["x"], bar["y"], strict=True) if share] == [
+        pytest.approx(250.0, rel=0.02)
+    ]
+    assert sum(bar["y"]) == pytest.approx(100.0)
+
+
+@pytest.mark.parametrize("bins", [3, 40, 500, 2000])
+def test_the_throughput_chart_keeps_the_mean_however_many_bins_the_run_has(bins):
+    summary, series = outcome().summary, outcome().result.series
+    rate = np.random.default_rng(bins).random(bins)
+    drawn = over_time(
+        replace(series, **{name: rate for name in type(series).__slots__ if name != "width"}), summary
+    )[0].traces[0]
+    assert len(drawn["y"]) <= 125
+    if bins % len(drawn["y"]) == 0:
+        assert np.mean(drawn["y"]) == pytest.approx(rate.mean(), rel=1e-3)
+
+
+@pytest.mark.parametrize(("bound", "place"), [("1 us", "left"), ("1 h", "right")])
+def test_a_bound_far_off_is_said_instead_of_drawn(bound, place):
+    far = distributions(outcome().result, SloSpec(ttft=bound))[0]
+    assert f"lies {place} of this" in far.note
+    assert not far.shapes
+
+
+def test_a_bound_near_by_is_drawn_at_its_place_on_either_kind_of_axis():
+    straight = _chart("x", "X", np.linspace(0.1, 0.2, 50), np.ones(50), "requests", 0.25)
+    skewed = _chart("x", "X", np.geomspace(0.01, 10.0, 50), np.ones(50), "requests", 5.0)
+    assert straight.shapes[0]["x0"] == straight.annotations[0]["x"] == 250.0
+    assert skewed.layout["xaxis"]["type"] == "log"
+    assert skewed.shapes[0]["x0"] == 5000.0
+    assert skewed.annotations[0]["x"] == pytest.approx(np.log10(5000.0))
+
+
+def test_a_step_without_arithmetic_has_no_roofline():
+    step = explanation().step
+    links = replace(step, operators=tuple(replace(o, flops=0.0) for o in step.operators))
+    page = Page(sim.html_explain(replace(explanation(), step=links)))
+    assert "roofline" not in page.charts
+
+
+def test_a_step_of_few_operators_is_shown_whole():
+    step = explanation().step
+    few = replace(step, operators=step.operators[:3])
+    assert step_breakdown(few).traces[0]["y"] == [
+        o.name for o in sorted(few.operators, key=lambda o: -o.time)
+    ]
+
+
 def test_one_token_answers_leave_out_the_charts_they_have_no_data_for():
-    sets = ["workload.output_tokens={distribution: constant, value: 1}"]
-    source, workload = _source()
-    page = Page(sim.html_report(sim.simulate(sim.load(source, workload + sets))))
+    page = Page(sim.html_report(_run("output_tokens={distribution: constant, value: 1}")))
     assert "ttft" in page.charts
     assert "tpot" not in page.charts
     assert "itl" not in page.charts

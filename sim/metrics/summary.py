@@ -18,7 +18,7 @@ from sim.metrics.latency import Latencies, latencies, statistics
 from sim.metrics.record import Header, Summary, Value
 from sim.metrics.slo import SloSpec
 from sim.metrics.window import Backlog, Window, backlog, steady_window, tokens_between
-from sim.serving.records import REJECTED, RequestTable, RunResult
+from sim.serving.records import FINISHED, REJECTED, RequestTable, RunResult
 from sim.version import __version__
 
 
@@ -229,13 +229,15 @@ def _clients(
 
 def _remarks(result: RunResult, trend: Backlog, window: Window | None) -> tuple[str, ...]:
     """What a reader must know before using the latencies."""
+    if not (result.requests.status == FINISHED).any():
+        return ("No request finished.",)
     remarks: list[str] = []
     growth = f"{100 * trend.share:.0f} per 100 arrivals"
     if trend.saturated:
         remarks.append(f"The queue grows by {growth}: latencies depend on how long the run was.")
     elif not trend.settled:
         remarks.append(f"The batch still grows by {growth} at the end: a longer run would be slower.")
-    if window is None and len(result.requests.arrival):
+    if window is None:
         remarks.append(
             "The run has no steady part: arrivals span less than it takes to fill and drain the service."
         )

@@ -3,7 +3,7 @@
 import numpy as np
 
 from sim.metrics import SloSpec
-from sim.metrics.intertoken import gap_points, gaps, weighted_quantiles
+from sim.metrics.intertoken import BIN_WIDTH, gap_points, gaps, weighted_quantiles
 from sim.metrics.latency import Floats, latencies
 from sim.report.figure import BLUE, INK, Chart, axis, line, rounded
 from sim.report.wording import seconds
@@ -43,7 +43,8 @@ def _chart(
     cumulative = 1e3 * weighted_quantiles(values, weights, levels)
     half, most, last = (float(q) for q in weighted_quantiles(values, weights, np.array([0.5, 0.99, 0.995])))
     logarithmic = last > LOGARITHMIC_FROM * half
-    edges = _edges(1e3 * float(values.min()), 1e3 * last, logarithmic)
+    # a quantile is exact to BIN_WIDTH: a little further, so that the values it stands for lie inside
+    edges = _edges(1e3 * float(values.min()), 1e3 * last * (1.0 + 2.0 * BIN_WIDTH), logarithmic)
     share = 100 * np.histogram(1e3 * values, edges, weights=weights)[0] / weights.sum()
     middle = np.sqrt(edges[1:] * edges[:-1]) if logarithmic else 0.5 * (edges[1:] + edges[:-1])
     shown = _shown(edges, bound, logarithmic)
@@ -92,7 +93,7 @@ def _shown(edges: Floats, bound: float | None, logarithmic: bool) -> list[float]
 
 def _edges(lowest: float, highest: float, logarithmic: bool) -> Floats:
     """Edges of the bars, ms; the slowest half percent lies beyond the last."""
-    if highest <= lowest * (1.0 + 1e-6):  # all alike: one bar in the middle
+    if highest <= lowest * (1.0 + 1e-3):  # all alike: one bar in the middle
         return np.linspace(0.5 * lowest, 1.5 * lowest, BARS)
     if logarithmic:
         return np.geomspace(lowest, highest, BARS + 1)

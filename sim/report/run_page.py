@@ -26,7 +26,7 @@ KINDS = ("mean", "p50", "p90", "p95", "p99")
 def html_report(outcome: Outcome) -> str:
     """One self-contained page: what came out, when, what limited it, and what it rests on."""
     summary, result, slo = outcome.summary, outcome.result, outcome.scenario.spec.slo
-    time_charts = over_time(result.series, summary)
+    time_charts = over_time(result.series, summary) if result.duration > 0 else []
     latency_charts = distributions(result, slo)
     breakdown = run_breakdown(summary.breakdown) if summary.breakdown is not None else []
     memory = memory_chart(outcome.memory)
@@ -39,7 +39,7 @@ def html_report(outcome: Outcome) -> str:
         notes(summary.notes),
         cards(_cards(summary, slo)),
         section("Latency", _latency_table(summary, slo), panels(latency_charts, "three")),
-        section("Over time", panels(time_charts)),
+        section("Over time", panels(time_charts)) if time_charts else "",
         section("Where the time goes", panels(breakdown)) if breakdown else "",
         section("Memory", panels([memory])),
         assumptions_section(summary.assumptions),
