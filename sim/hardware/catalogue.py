@@ -30,6 +30,7 @@ _FOLDERS: dict[Kind, str] = {
 _SUFFIXES = (".yaml", ".yml", ".json")
 _KERNELS = frozenset(Kernels.model_fields)
 _TIER = frozenset(name for name, field in TierProfile.model_fields.items() if field.is_required())
+_LONGEST_CHAIN = 8
 _FOLLOWS_CAPACITY = "memory.visible"
 
 
@@ -139,7 +140,7 @@ def _name(kind: Kind, name: object, document: Document, path: tuple[str | int, .
     raise UserError(f"{document.where(path)}: {unknown(kind, str(name), names(kind))}")
 
 
-def _part(kind: Kind, name: str, folder: Path | None, key: str, users: tuple[str, ...] = ()) -> Tree:
+def _part(kind: Kind, name: str, folder: Path | None, key: str, depth: int = 0) -> Tree:
     """The mapping under `key` of a family or fabric; one that is `like` another states what differs."""
     document, inside = _find(kind, name, folder)
     tree = _mapping(document.tree, document)
@@ -148,9 +149,9 @@ def _part(kind: Kind, name: str, folder: Path | None, key: str, users: tuple[str
         raise UserError(f"{document.name}: '{key}' is missing; a {kind} file needs it")
     if not isinstance(like, str):
         return cast("Tree", part)
-    if like in users:
+    if depth == _LONGEST_CHAIN:
         raise UserError(f"{document.name}: 'like: {like}' leads in a circle")
-    return overlaid(_part(kind, like, inside, key, (*users, like)), cast("Tree", part))
+    return overlaid(_part(kind, like, inside, key, depth + 1), cast("Tree", part))
 
 
 def _find(kind: Kind, name: str, base: Path | None) -> tuple[Document, Path | None]:
