@@ -1,4 +1,4 @@
-"""Draws docs/where-the-time-goes.svg from the golden summaries of the examples: `python docs/where_the_time_goes.py`.
+"""Draws docs/where-the-time-goes.svg from the golden summaries: `python docs/where_the_time_goes.py`.
 
 One bar per example: the share of busy time by resource, beside it the median TPOT.
 """

@@ -85,6 +85,12 @@ def test_run_prints_what_bounds_the_service_and_what_it_rests_on(small, capsys):
         assert part in out
 
 
+def test_run_says_what_waiting_requests_wait_for(small, capsys):
+    crowded = ["--set", "workload.arrivals.rate=1000", "--set", "deployment.engine.max_num_seqs=2"]
+    assert execute(["run", str(small), *crowded]) == 0
+    assert "Requests wait for max_num_seqs" in capsys.readouterr().out
+
+
 def test_the_result_and_the_resolved_scenario_beside_it_agree(small, tmp_path):
     assert execute(["run", str(small), "--json", str(tmp_path / "first.json")]) == 0
     again = tmp_path / "first.scenario.yaml"

@@ -29,6 +29,7 @@ def print_outcome(out: "Console", outcome: "Outcome") -> None:
     left = [_throughput(summary.values), _latency(outcome)]
     right = [*_bounds(summary.breakdown), _memory(outcome)]
     out.print(side_by_side(left, right))
+    _print_admission(out, summary.values)
     for note in summary.notes:
         out.print(f"Note: {note}", markup=False)
     print_assumptions(out, summary.assumptions)
@@ -84,6 +85,14 @@ def _bounds(breakdown: "TimeBreakdown | None") -> "list[Group]":
     both = zip_longest(resources, groups[:SHOWN_OPERATORS], fillvalue=("", ""))
     rows = [(*resource, *group) for resource, group in both]
     return [table(title, ("resource", "", "operators", ""), rows, "lrlr")]
+
+
+def _print_admission(out: "Console", values: "Mapping[str, Value]") -> None:
+    """What waiting requests wait for: a service can be bound by room before it is bound by time."""
+    waits = {what: values[f"waiting_for_{what}"] for what in ("kv_cache", "max_num_seqs", "step_budget")}
+    said = [f"{what} {percent(share)}" for what, share in waits.items() if share]
+    if said:
+        out.print(f"Requests wait for {', '.join(said)} of the run.", markup=False)
 
 
 def _memory(outcome: "Outcome") -> "Group":

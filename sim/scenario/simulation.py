@@ -56,7 +56,6 @@ def simulate(scenario: Scenario) -> Outcome:
     deployment, memory, spec = prepared.deployment, prepared.memory, scenario.spec
     requests = generate(spec.workload, spec.seed, scenario.base)
     timer = make_timer(deployment, spec.fidelity)
-    # One block is the engine's null block, which no sequence holds.
     result = serve(deployment, memory, requests, StepSurface(timer), spec.router)
     precision = deployment.precision
     summary = summarise(
