@@ -29,11 +29,10 @@ NCCL = {
     "h100-hgx": [15.6, 16.0, 18.4, 19.0, 20.1, 38.2, 78.9, 200, 579, 2111],
     "h200-hgx": [16.0, 16.7, 18.4, 21.5, 20.5, 37.5, 78.3, 197, 565, 2040],
 }
-# One- and two-shot kernels replayed in a graph, same source: TensorRT-LLM (small), vLLM (A100 at 16 KiB and
-# from 1 MiB, H100 from 512 KiB).
+# One- and two-shot kernels of vLLM, replayed in a graph; same source.
 LOW_LATENCY = {
-    "a100-hgx": {256: 4.4, 2 * KIB: 4.8, 16 * KIB: 6.5, 128 * KIB: 11.7, MIB: 21.7},
-    "h100-hgx": {256: 3.2, 16 * KIB: 3.6, 128 * KIB: 6.2, 512 * KIB: 11.9, 2 * MIB: 19.4, 8 * MIB: 50.7},
+    "a100-hgx": {256: 5.7, 2 * KIB: 5.6, 16 * KIB: 6.5, 128 * KIB: 11.4, MIB: 21.7},
+    "h100-hgx": {256: 4.6, 16 * KIB: 5.2, 128 * KIB: 7.7, 512 * KIB: 11.9, 2 * MIB: 19.4, 8 * MIB: 50.7},
 }
 
 CLUSTERS = ["h100-hgx-x4", "gb200-nvl72", "rebel100-rack", "mi300x-platform", "l40s-server", "rngd-server"]

@@ -25,8 +25,9 @@ from sim.operators.quantities import Array
 from sim.timing.priced import Priced, norm
 from sim.timing.rates import Rates, share
 
-ROW_TILES = (16, 32, 64, 128, 256)
-"""Row tiles; those under 64 exist because operands can be swapped, and only up to `SMALL_ROWS` rows."""
+ROW_TILES = (16, 32, 64, 96, 128, 192, 256)
+"""Row tiles. Those that are no multiple of 64 exist because operands can be swapped (the matrix instruction's
+other side is finer), and are tried up to `SMALL_ROWS` rows only."""
 COLUMN_TILES = (64, 96, 128, 192, 256)
 LARGE_TILES = (512, 1024)
 """Sides of tiles that only a large scratchpad holds; never split."""
@@ -138,7 +139,7 @@ def price_gemm(gemm: Gemm, rates: Rates) -> Priced:
     memory = np.maximum(gemm.hbm_bytes[:, None] / (k.gemm_hbm * rates.hbm), menu.first_tile)
     merged = norm(k.overlap_norm, on_core, memory)
     reduction = menu.reduction + menu.reduction_per_row * rows
-    total = np.where((menu.row_tiles < 64) & (rows > SMALL_ROWS), np.inf, merged + reduction)
+    total = np.where((menu.row_tiles % 64 > 0) & (rows > SMALL_ROWS), np.inf, merged + reduction)
     best = total.argmin(axis=1)[:, None]
     return _priced(k.gemm_launch + rates.gap, best, on_core, memory, merged, reduction, k.overlap_norm)
 
