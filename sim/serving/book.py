@@ -16,7 +16,7 @@ class RequestBook:
 
     Decided: `state`; `known` tokens and `computed` tokens (only kept up to date outside the decode set);
     `blocks` of its table (likewise); `inflight` tokens not yet delivered; `order`, the number of its last
-    admission; `offset`, computed tokens minus the scheduler's tick; `last`, the tick of its last token.
+    admission; `offset`, computed tokens minus the scheduler's tick.
 
     Recorded: `scheduled`, `first_token`, `finish` (engine time or None), `cached_first`, `cached`,
     `preemptions`.
@@ -24,7 +24,7 @@ class RequestBook:
 
     __slots__ = (
         "arrival", "blocks", "cached", "cached_first", "cap", "computed", "finish", "first_token", "inflight",
-        "known", "last", "offset", "open", "order", "preemptions", "priority", "prompt", "scheduled", "state",
+        "known", "offset", "open", "order", "preemptions", "priority", "prompt", "scheduled", "state",
         "table",
     )  # fmt: skip
 
@@ -42,7 +42,7 @@ class RequestBook:
         self.prompt = list(prompt)
         self.cap = list(cap)
         self.priority = list(priority) if priority is not None else [0] * n
-        self.table = list(tables) if tables is not None else [None] * n
+        self.table: list[Table | None] = list(tables) if tables is not None else [None] * n
         self.open = list(open_output) if open_output is not None else [False] * n
         self.state = [WAITING] * n
         self.known = list(prompt)
@@ -51,7 +51,6 @@ class RequestBook:
         self.inflight = [0] * n
         self.order = [0] * n
         self.offset = [0] * n
-        self.last = [0] * n
         self.scheduled: list[float | None] = [None] * n
         self.first_token: list[float | None] = [None] * n
         self.finish: list[float | None] = [None] * n

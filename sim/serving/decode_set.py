@@ -36,13 +36,13 @@ class DecodeSet:
         self.saturating: list[list[tuple[int, int, int]]] = [[] for _ in windows]
 
     def join(self, request: int, computed: int, remaining: int) -> None:
-        """A sequence with `computed` tokens computes its next token at the next tick; `remaining` ≥ 1 to go."""
+        """A sequence with `computed` tokens computes the next one at the next tick; `remaining` ≥ 1 to go."""
         book, tick = self.book, self.tick
         offset = computed - tick
         order = book.order[request]
         book.state[request] = DECODE
         book.offset[request] = offset
-        book.last[request] = last = tick + remaining - 1
+        last = tick + remaining - 1
         self.count += 1
         self.due[-offset % self.size] += 1
         self.sums[0] += computed + 1

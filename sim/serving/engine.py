@@ -36,7 +36,7 @@ class Steppable(Protocol):
         ...
 
     def horizon(self) -> int:
-        """How many further calls schedule exactly the present decodes; 0 if the next one must be looked at."""
+        """How many further calls schedule just the present decodes; 0 if the next must be looked at."""
         ...
 
     def segment(self, surface: Surface) -> tuple[float, float, int]:
@@ -180,7 +180,7 @@ class Engine:
                 self.on_finish(request, end)
 
     def _leap(self, to: float) -> bool:
-        """Take all calls before `to` that schedule just the present decodes; False if the next one does not."""
+        """Take all calls before `to` that schedule just the present decodes; False if the next does not."""
         flight, scheduler, depth = self.flight, self.scheduler, self.depth
         if len(flight) != depth - 1:
             return False

@@ -1,8 +1,8 @@
 """Serving a workload on replicas: requests in, a `RunResult` out.
 
-Under a router that looks at no state and open-loop load the replicas never meet, and each runs on its own from
-its first request to its last. Otherwise one SimPy clock couples them: replicas are advanced, lazily, to each
-routing decision, and under closed-loop load to each finish.
+Under a router that looks at no state and open-loop load the replicas never meet, and each runs on its own
+from its first request to its last. Otherwise one SimPy clock couples them: replicas are advanced, lazily, to
+each routing decision, and under closed-loop load to each finish.
 """
 
 from collections.abc import Generator
@@ -74,7 +74,7 @@ def serve(
         scheduler_reserve_full_isl=engine.scheduler_reserve_full_isl,
         long_prefill_token_threshold=engine.long_prefill_token_threshold,
     )
-    # The ranks of a dense model share no step: each is an engine of its own. Those of a mixture of experts do.
+    # The ranks of a dense model share no step, so each is an engine of its own; those of a MoE do.
     lockstep = any(isinstance(layer.ffn, MoeFfn) for layer in deployment.model.layers)
     apart = 1 if lockstep else parallel.dp
     config = FleetConfig(
@@ -102,9 +102,7 @@ def serve_fleet(
 
 
 class _Fleet:
-    def __init__(
-        self, requests: Requests, surface: Surface, config: FleetConfig, step_by_step: bool
-    ) -> None:
+    def __init__(self, requests: Requests, surface: Surface, config: FleetConfig, step_by_step: bool) -> None:
         self.requests = requests
         self.config = config
         self.book = _book(requests, config.scheduler)
@@ -210,7 +208,9 @@ class _Fleet:
         """The records of the run."""
         rows = [tape.rows() for tape in self.tapes]
         table = self._table()
-        ends = [r[-1, 0] + r[-1, 3] * r[-1, 1] + r[-1, 2] * r[-1, 3] * (r[-1, 3] - 1) / 2 for r in rows if len(r)]
+        ends = [
+            r[-1, 0] + r[-1, 3] * r[-1, 1] + r[-1, 2] * r[-1, 3] * (r[-1, 3] - 1) / 2 for r in rows if len(r)
+        ]
         duration = float(max(ends, default=0.0))
         blocks = self.config.scheduler.num_blocks
         done = all(engine.scheduler.idle for engine in self.engines)
@@ -259,7 +259,7 @@ def _times(values: list[float | None]) -> NDArray[np.float64]:
 
 
 def _book(requests: Requests, config: SchedulerConfig) -> RequestBook:
-    """The requests as the engines see them: outputs cut at the model's length, content where it can be shared."""
+    """The requests as engines see them: outputs cut at the model's length, content that can be shared."""
     prompt = requests.prompt_tokens
     cap = np.minimum(requests.output_tokens, config.max_model_len - prompt)
     tables: list[Table | None] | None = None

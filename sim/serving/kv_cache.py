@@ -124,12 +124,15 @@ class KvCache:
             run = idle[0]
             size = run.hi - run.lo
             if size > count:
-                self._forget(run, run.hi - count)
+                if run.node is None:
+                    run.hi -= count
+                else:
+                    self._forget(run.node, run, run.hi - count)
                 return
             idle.popleft()
             count -= size
-            if size:
-                self._forget(run, run.lo)
+            if size and run.node is not None:
+                self._forget(run.node, run, run.lo)
 
     def give_back_private(self, blocks: int, full: int) -> None:
         """Free a sequence whose content nobody can ask for: `full` of its `blocks` had been registered."""
@@ -252,17 +255,16 @@ class KvCache:
             run.node.runs.remove(run)
         return taken
 
-    def _forget(self, run: Run, hi: int) -> None:
+    def _forget(self, node: Node, run: Run, hi: int) -> None:
         """Overwrite the content of a run's blocks from `hi` on."""
-        node = run.node
-        if node is not None:
-            self.distinct -= run.hi - hi - _overlap(node, hi, run.hi, run)
-            if hi == run.lo:
-                node.runs.remove(run)
-                while not node.runs and not node.children and node.parent is not None:
-                    del node.parent.children[node.key]
-                    node = node.parent
+        self.distinct -= run.hi - hi - _overlap(node, hi, run.hi, run)
         run.hi = hi
+        if hi > run.lo:
+            return
+        node.runs.remove(run)
+        while not node.runs and not node.children and node.parent is not None:
+            del node.parent.children[node.key]
+            node = node.parent
 
 
 def _covering(node: Node, block: int, last: int) -> tuple[Run, int] | None:

@@ -1,10 +1,11 @@
-"""Attention data parallelism of a mixture of experts: ranks with their own scheduler and KV cache, one step for all.
+"""Attention data parallelism of a MoE: ranks with their own scheduler and KV cache, one step for all.
 
     step time = max over ranks of the rank's own part + the part all ranks share (experts and their exchange
     on the tokens of all ranks)
 
-Every rank takes part in every step, with a dummy batch if it has nothing to do. A new request goes to the rank
-with the smallest 4·waiting + running, as vLLM's data-parallel balancer does (`v1/engine/core_client.py`).
+Every rank takes part in every step, with a dummy batch if it has nothing to do. A new request goes to the
+rank with the smallest 4·waiting + running, as vLLM's data-parallel balancer does
+(`v1/engine/core_client.py`).
 """
 
 from collections.abc import Sequence
@@ -101,7 +102,9 @@ class LockstepRanks:
             def own(requests: Sequence[int], rank: Scheduler = rank) -> list[int]:
                 return [request for request in requests if rank_of[request] is rank]
 
-            part = Batch(0, [], firsts=own(batch.firsts), finishing=own(batch.finishing), late=own(batch.late))
+            part = Batch(
+                0, [], firsts=own(batch.firsts), finishing=own(batch.finishing), late=own(batch.late)
+            )
             rank.deliver(part, time)
         for request in batch.finishing:
             del rank_of[request]
@@ -117,9 +120,7 @@ class LockstepRanks:
         return decodes, context, running, waiting, held
 
 
-def _slowest(
-    states: list[tuple[int, list[int], list[int]]], surface: Surface
-) -> tuple[float, float, int]:
+def _slowest(states: list[tuple[int, list[int], list[int]]], surface: Surface) -> tuple[float, float, int]:
     """max over ranks of straight lines, as the line of the present maximum and how long it stays it."""
     lines = [surface.rank_segment(n, sums, growth) for n, sums, growth in states if n]
     first, slope, steps = max(lines)

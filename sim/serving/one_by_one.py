@@ -1,4 +1,4 @@
-"""One schedule call with every running sequence looked at in turn: where somebody may be preempted or starved."""
+"""One schedule call with every running sequence looked at in turn: somebody may be preempted or starved."""
 
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ _PRIVATE = -1
 
 
 def schedule_one_by_one(scheduler: "Scheduler") -> Batch:
-    """vLLM's `schedule()` in its own order: running list, preemptions, then (if there were none) admissions."""
+    """vLLM's `schedule()` in its own order: running list, preemptions, then (failing those) admissions."""
     return _Call(scheduler).run()
 
 

@@ -51,8 +51,9 @@ class Series:
 @dataclass(frozen=True, slots=True)
 class StepSegments:
     """Runs of consecutive decode steps as one row each: what inter-token statistics and the time breakdown
-    are computed from. Step i of a row takes first + slope·i; `gaps` sequences see each of its steps as an
-    inter-token gap. Rows with prefill have steps = 1 and chunk_tokens > 0. `wait` is idle time before the row.
+    are computed from. Step i of a row takes first + slope·i, and each of the row's `decodes` sequences sees
+    it as an inter-token gap. Rows with prefill have steps = 1 and chunk_tokens > 0. `yielded` counts the tokens
+    that the row's steps gave to requests.
     """
 
     start: NDArray[np.float64]
@@ -65,6 +66,7 @@ class StepSegments:
     chunk_past: NDArray[np.int64]
     chunks: NDArray[np.int64]
     replica: NDArray[np.int64]
+    yielded: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,8 +61,8 @@ class LeastKv:
 
 
 class PrefixAffinity:
-    """Requests whose prompts begin with the same piece of content stay together; a piece not seen before, and a
-    prompt without shareable content, goes to the least outstanding replica."""
+    """Requests whose prompts begin with the same piece of content stay together; a piece not seen before, and
+    a prompt without shareable content, goes to the least outstanding replica."""
 
     looks = True
 

@@ -13,7 +13,7 @@ be preempted or starved in this call; otherwise every sequence is looked at in t
 from sim.serving.batch import Batch, SchedulerConfig
 from sim.serving.book import DONE, DRAINING, PREFILL, WAITING, RequestBook
 from sim.serving.decode_set import DecodeSet
-from sim.serving.kv_cache import MISS, Hit, KvCache
+from sim.serving.kv_cache import MISS, Hit, KvCache, Table
 from sim.serving.one_by_one import schedule_one_by_one
 from sim.serving.waiting import FcfsQueue, PriorityQueue, WaitingQueue
 from sim.timing.surface_protocol import Surface
@@ -23,12 +23,16 @@ class Scheduler:
     """Queues, block accounting and decisions of one engine (one attention-dp rank)."""
 
     __slots__ = (
-        "admissions", "blocked", "book", "cache", "config", "decoding", "fills", "open_decodes", "prefilling",
-        "running", "starved", "waiting",
+        "admissions", "blocked", "book", "budget", "cache", "config", "decoding", "fills", "held",
+        "open_decodes", "prefilling", "running", "size", "starved", "threshold", "waiting",
     )  # fmt: skip
 
     def __init__(self, config: SchedulerConfig, book: RequestBook, windows: tuple[int, ...] = ()) -> None:
         self.config = config
+        self.size = config.block_size
+        self.held = config.sequence_blocks
+        self.budget = config.max_num_scheduled_tokens
+        self.threshold = config.long_prefill_token_threshold
         self.book = book
         self.cache = KvCache(config.num_blocks, config.block_size)
         self.decoding = DecodeSet(book, config.block_size, windows)
@@ -55,27 +59,32 @@ class Scheduler:
         """How many further calls schedule exactly the present decodes, whatever arrives; 0 if the next call
         must be looked at. An arrival ends it only where `blocked` is false."""
         decoding = self.decoding
-        if self.prefilling or self.starved or not decoding.count:
-            return 0
-        if self.waiting and not self.blocked:
-            return 0
-        if decoding.count > self.config.max_num_scheduled_tokens:
+        count = decoding.count
+        if not count or self.prefilling or self.starved or count > self.budget:
             return 0
         ticks = decoding.straight()
-        if self.waiting and self.open_decodes and len(self.running) < self.config.max_num_seqs:
-            ticks = min(ticks, self._ticks_before_fill())
-        return decoding.ticks_within(ticks, self.cache.free)
+        if self.waiting:
+            if not self.blocked:
+                return 0
+            if self.open_decodes and len(self.running) < self.config.max_num_seqs:
+                ticks = min(ticks, self._ticks_before_fill())
+        free = self.cache.free
+        if (ticks // self.size + 1) * count <= free:
+            return ticks
+        return decoding.ticks_within(ticks, free)
 
     def _ticks_before_fill(self) -> int:
         """How many calls register no block of an open decode. The one that does must be looked at: the block
         may be the hit that the head of the queue was short of, and it can be hit in the same call."""
-        tick, size, fills = self.decoding.tick, self.config.block_size, self.fills
+        tick, size, fills = self.decoding.tick, self.size, self.fills
         return next(ahead for ahead in range(size) if fills[(tick + ahead) % size])
 
     def leap(self, ticks: int) -> list[int]:
         """`ticks` calls within the horizon; returns who got the last token in the last of them."""
         decoding = self.decoding
-        self.cache.take(decoding.blocks_due(ticks))
+        due = decoding.blocks_due(ticks)
+        if due:
+            self.cache.take(due)
         if self.open_decodes:
             self._fill_blocks(ticks)
         decoding.advance(ticks)
@@ -105,22 +114,26 @@ class Scheduler:
 
     def schedule(self) -> Batch:
         """One call: who computes how many tokens in the next step."""
-        if not self._all_advance():
-            return schedule_one_by_one(self)
-        decoding, config = self.decoding, self.config
-        batch = Batch(decoding.count, decoding.sums.copy())
+        decoding = self.decoding
+        due = decoding.blocks_due(1)
         requests = len(self.running) + len(self.waiting)
-        budget = config.max_num_scheduled_tokens - decoding.count
-        self.cache.take(decoding.blocks_due(1))
+        cap = self.long_prefill_cap(requests) if self.threshold else 0
+        budget = self.budget - decoding.count
+        if not self._all_advance(budget, due, cap):
+            return schedule_one_by_one(self)
+        batch = Batch(decoding.count, decoding.sums.copy())
+        if due:
+            self.cache.take(due)
         if self.open_decodes:
             self._fill_blocks(1)
         decoding.advance(1)
         for request in self.prefilling:
             if budget:
-                budget -= self._advance_prefill(request, self._chunk(request, requests, budget), batch)
+                budget -= self._advance_prefill(request, self._chunk(request, budget, cap), batch)
         if self.waiting:
-            self.admit(batch, budget, self.long_prefill_cap(requests))
-        batch.finishing = self._leave()
+            self.admit(batch, budget, cap)
+        if decoding.leaving:
+            batch.finishing = self._leave()
         self._complete(batch)
         return batch
 
@@ -130,27 +143,23 @@ class Scheduler:
             return surface.mixed(batch.decodes, batch.sums, batch.chunks)
         return surface.segment(batch.decodes, batch.sums, self.decoding.growth)[0]
 
-    def _all_advance(self) -> bool:
+    def _all_advance(self, budget: int, due: int, cap: int) -> bool:
         """Whether every running sequence computes in this call and none can be preempted: only the last of
-        the running list may still prefill, budget and free blocks suffice for all."""
-        decoding = self.decoding
-        if self.starved or len(self.prefilling) > 1:
+        the running list may still prefill; the budget, and the free blocks for the `due` and the prefill's,
+        suffice for all."""
+        if budget < 0 or self.starved or len(self.prefilling) > 1:
             return False
-        budget = self.config.max_num_scheduled_tokens - decoding.count
-        if budget < 0:
-            return False
-        needed = decoding.blocks_due(1)
         for request in self.prefilling:
             if next(reversed(self.running)) != request:
                 return False
-            new = self._chunk(request, len(self.running) + len(self.waiting), budget)
-            needed += self.blocks_for(self.book.computed[request] + new) - self.book.blocks[request]
-        return needed <= self.cache.free
+            new = self._chunk(request, budget, cap)
+            due += self.blocks_for(self.book.computed[request] + new) - self.book.blocks[request]
+        return due <= self.cache.free
 
-    def _chunk(self, request: int, requests: int, budget: int) -> int:
+    def _chunk(self, request: int, budget: int, cap: int) -> int:
         book = self.book
         new = book.known[request] - book.computed[request]
-        return min(new, self.long_prefill_cap(requests) or new, budget)
+        return min(new, cap or new, budget)
 
     def _advance_prefill(self, request: int, new: int, batch: Batch) -> int:
         book = self.book
@@ -162,19 +171,18 @@ class Scheduler:
         return new
 
     def long_prefill_cap(self, requests: int) -> int:
-        """The most tokens one prompt may compute in this call; 0 for no cap."""
-        threshold = self.config.long_prefill_token_threshold
-        if not threshold or requests <= 1:
+        """The most tokens one prompt may compute in a call that finds so many requests; 0 for no cap."""
+        if not self.threshold or requests <= 1:
             return 0
         if self.config.long_prefill_adaptive:
-            return max(threshold, self.config.max_num_batched_tokens // requests)
-        return threshold
+            return max(self.threshold, self.config.max_num_batched_tokens // requests)
+        return self.threshold
 
     # -- admission ----------------------------------------------------------------------------------------
 
     def admit(self, batch: Batch, budget: int, cap: int) -> None:
         """Admit from the head of the queue while budget, seats and blocks last; strict order."""
-        book, config, cache, size = self.book, self.config, self.cache, self.config.block_size
+        book, config, cache, size = self.book, self.config, self.cache, self.size
         waiting, running = self.waiting, self.running
         self.blocked = False
         while waiting and budget > 0:
@@ -183,7 +191,8 @@ class Scheduler:
                 return
             request = waiting.head()
             known = book.known[request]
-            hit = self._look_up(request, known)
+            table = book.table[request]
+            hit = MISS if table is None else self._look_up(table, known)
             past = hit.blocks * size
             new = known - past
             if cap and new > cap:
@@ -205,15 +214,14 @@ class Scheduler:
             budget -= new
             self._start(request, new, hit, batch)
 
-    def _look_up(self, request: int, known: int) -> Hit:
-        table = self.book.table[request]
-        if table is None or not self.config.enable_prefix_caching:
+    def _look_up(self, table: Table, known: int) -> Hit:
+        if not self.config.enable_prefix_caching:
             return MISS
-        return self.cache.look_up(table.path, (known - 1) // self.config.block_size)
+        return self.cache.look_up(table.path, (known - 1) // self.size)
 
     def _start(self, request: int, new: int, hit: Hit, batch: Batch) -> None:
         book = self.book
-        past = hit.blocks * self.config.block_size
+        past = hit.blocks * self.size
         resumed = book.preemptions[request] > 0
         if hit.blocks:
             table = book.table[request]
@@ -237,7 +245,7 @@ class Scheduler:
 
     def blocks_for(self, tokens: int) -> int:
         """Blocks of a table that covers so many tokens, with what a sequence holds beside them."""
-        return self.config.sequence_blocks - (-tokens // self.config.block_size)
+        return self.held - (-tokens // self.size)
 
     def grow(self, request: int, tokens: int, filled: int) -> None:
         """Extend a table to cover `tokens` and register the blocks that `filled` known tokens fill."""
@@ -247,11 +255,11 @@ class Scheduler:
         book.blocks[request] = blocks
         table = book.table[request]
         if table is not None and self.config.enable_prefix_caching:
-            self.cache.register(table, filled // self.config.block_size)
+            self.cache.register(table, filled // self.size)
 
     def _fill_blocks(self, ticks: int) -> None:
         """Register the blocks that open decodes fill in the next `ticks` ticks, in the order of the calls."""
-        tick, size, book, lag = self.decoding.tick, self.config.block_size, self.book, self.filled_lag()
+        tick, size, book, lag = self.decoding.tick, self.size, self.book, self.filled_lag()
         for t in range(tick, tick + ticks):
             members = self.fills[t % size]
             if members:
@@ -273,7 +281,7 @@ class Scheduler:
         if not self.config.enable_prefix_caching:
             cache.give_back_private(blocks, 0)
             return
-        full = filled // self.config.block_size
+        full = filled // self.size
         table = book.table[request]
         if table is None:
             cache.give_back_private(blocks, full)
@@ -288,14 +296,14 @@ class Scheduler:
         self.decoding.join(request, computed, remaining)
         if self.book.open[request] and self.config.enable_prefix_caching:
             phase = -self.book.offset[request] - 1 + self.filled_lag()
-            self.fills[phase % self.config.block_size][request] = None
+            self.fills[phase % self.size][request] = None
             self.open_decodes += 1
 
     def quit_fills(self, request: int) -> None:
         """The request no longer decodes."""
         if self.book.open[request] and self.config.enable_prefix_caching:
             phase = -self.book.offset[request] - 1 + self.filled_lag()
-            del self.fills[phase % self.config.block_size][request]
+            del self.fills[phase % self.size][request]
             self.open_decodes -= 1
 
     def _leave(self) -> list[int]:
@@ -305,7 +313,8 @@ class Scheduler:
         if left and not self.config.enable_chunked_prefill:
             self.blocked = False  # what they took of the budget is the head's from the next call on
         for request in left:
-            self.quit_fills(request)
+            if self.open_decodes:
+                self.quit_fills(request)
             book.state[request] = DRAINING
             computed = decoding.tick + book.offset[request]
             book.computed[request] = computed
@@ -315,10 +324,11 @@ class Scheduler:
     def _complete(self, batch: Batch) -> None:
         """Prefills whose known tokens are now all computed yield a token and decode on."""
         book = self.book
-        for request in (*(r for r, _ in batch.advanced), *(r for r, *_ in batch.admitted)):
-            if book.computed[request] == book.known[request]:
-                batch.firsts.append(request)
-                self.yield_token(request, batch)
+        for part in (batch.advanced, batch.admitted):
+            for request, *_ in part:
+                if book.computed[request] == book.known[request]:
+                    batch.firsts.append(request)
+                    self.yield_token(request, batch)
 
     def yield_token(self, request: int, batch: Batch) -> None:
         """A sequence out of the decode set yields a token in this batch: it joins the set, or drains."""
@@ -347,7 +357,7 @@ class Scheduler:
         for request in batch.finishing:
             book.finish[request] = time
             if book.state[request] == WAITING:
-                self.waiting.remove(request)
+                self.waiting.drop(request)
             else:
                 del self.running[request]
                 self.free_table(request, book.prompt[request] + book.cap[request] - 1)
@@ -362,7 +372,7 @@ class Scheduler:
             book.known[request] += 1
             table = book.table[request]
             if table is not None and self.config.enable_prefix_caching:
-                self.cache.register(table, book.computed[request] // self.config.block_size)
+                self.cache.register(table, book.computed[request] // self.size)
 
     def may_deliver_early(self) -> bool:
         """Whether the next call decides the same if the sequences that finish during it are gone already:

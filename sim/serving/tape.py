@@ -30,7 +30,8 @@ class RunTape:
         """A row of `steps` decode-only steps."""
         decodes, context, running, waiting, used = engine.scheduler.load()
         self.data.extend((
-            start, first, slope, steps, decodes, context, 0.0, 0.0, 0.0, decodes * steps, running, waiting, used,
+            start, first, slope, steps, decodes, context, 0.0, 0.0, 0.0, decodes * steps, running, waiting,
+            used,
         ))  # fmt: skip
 
     def step(self, engine: "Engine", call: float, start: float, duration: float, batch: Batch) -> None:
@@ -69,6 +70,7 @@ def segments(tapes: list[NDArray[np.float64]]) -> StepSegments:
         chunk_tokens=whole(6),
         chunk_past=whole(7),
         chunks=whole(8),
+        yielded=whole(9),
         replica=np.repeat(np.arange(len(tapes)), [len(tape) for tape in tapes]),
     )
 
@@ -88,7 +90,15 @@ def series(tapes: list[NDArray[np.float64]], duration: float, kv_blocks: int, bi
         start, first, slope, steps = rows[:, 0], rows[:, 1], rows[:, 2], rows[:, 3]
         spent = steps * first + slope * (steps * (steps - 1) / 2)
         times = np.column_stack((start, start + spent)).ravel()
-        weights = (rows[:, 10] * spent, rows[:, 11] * spent, rows[:, 12] * spent, spent, steps, rows[:, 9], rows[:, 6])
+        weights = (
+            rows[:, 10] * spent,
+            rows[:, 11] * spent,
+            rows[:, 12] * spent,
+            spent,
+            steps,
+            rows[:, 9],
+            rows[:, 6],
+        )
         for j, weight in enumerate(weights):
             reached = np.cumsum(weight)
             integral = np.column_stack((reached - weight, reached)).ravel()
