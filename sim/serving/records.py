@@ -52,7 +52,7 @@ class Series:
 class StepSegments:
     """Runs of consecutive decode steps as one row each: what inter-token statistics and the time breakdown
     are computed from. Step i of a row takes first + slope·i, and each of the row's `decodes` sequences sees
-    it as an inter-token gap. Rows with prefill have steps = 1 and chunk_tokens > 0. `yielded` counts the tokens
+    it as an inter-token gap. Rows with prefill have steps = 1 and chunk_tokens > 0. `yielded` counts tokens
     that the row's steps gave to requests.
     """
 
