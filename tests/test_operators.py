@@ -81,7 +81,7 @@ def test_fewer_kv_heads_than_ranks_leave_one_on_each() -> None:
         )
         if isinstance(o, DecodeAttention)
     )
-    assert (attention.heads, attention.kv_heads) == (8, 1)
+    assert (attention.heads.query, attention.heads.kv) == (8, 1)
 
 
 def test_the_routed_experts_of_all_ranks_compute_top_k_experts_per_token() -> None:
@@ -97,7 +97,7 @@ def test_an_mla_decode_reads_the_latent_whole_on_every_chip() -> None:
     attention = next(
         o for o in lower(axk1(), BatchShape(decodes=8, context=8000)) if isinstance(o, DecodeAttention)
     )
-    assert attention.count * float(attention.cache_bytes[0]) == pytest.approx(8000 * 70_272)
+    assert attention.count * attention.heads.cache_bytes == pytest.approx(70_272)
 
 
 def test_an_engine_that_expands_mla_reads_full_heads_and_absorbs_nothing() -> None:
@@ -108,7 +108,7 @@ def test_an_engine_that_expands_mla_reads_full_heads_and_absorbs_nothing() -> No
     names = {o.name for o in operators}
     assert "absorb_q" not in names
     decode = next(o for o in operators if isinstance(o, DecodeAttention))
-    assert decode.cache_values == 2 * 8 * 192
+    assert decode.heads.cache_values == 2 * 8 * 192
     assert any("kv_b" in g.name and float(g.rows[0]) == 66 for g in gemms(operators))
 
 

@@ -10,7 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sim.operators import DecodeAttention, Experts, Gemm, Operator, PrefillAttention, chunk_work, expert_loads
+from sim.operators import (
+    DecodeAttention,
+    Experts,
+    Gemm,
+    Heads,
+    Operator,
+    PrefillAttention,
+    chunk_work,
+    expert_loads,
+)
 from sim.timing import CALM
 from sim.timing.pricer import AnalyticPricer
 from sim.timing.rates import rates
@@ -52,7 +61,8 @@ def as_decode(r: Row) -> DecodeAttention:
         int(r[c]) for c in ("batch_size", "kv_len_past", "num_heads", "num_kv_heads", "head_dim")
     )
     sequences, context = np.array([float(batch)]), np.array([float(batch * (past + 1))])
-    return DecodeAttention("x", "x", 1, sequences, context, heads, kv, dim, dim, 2 * kv * dim, "bf16", "bf16")
+    of = Heads(heads, kv, dim, dim, 2 * kv * dim, "bf16", "bf16")
+    return DecodeAttention("x", "x", 1, sequences, context, of)
 
 
 def as_prefill(r: Row) -> PrefillAttention:
@@ -60,19 +70,20 @@ def as_prefill(r: Row) -> PrefillAttention:
         int(r[c]) for c in ("batch_size", "isl", "num_heads", "num_kv_heads", "head_dim")
     )
     work = chunk_work([(new, 0)] * batch)
-    return PrefillAttention("x", "x", 1, work, heads, kv, dim, dim, 2 * kv * dim, "bf16", "bf16")
+    return PrefillAttention("x", "x", 1, work, Heads(heads, kv, dim, dim, 2 * kv * dim, "bf16", "bf16"))
 
 
 def as_mla_decode(r: Row) -> DecodeAttention:
     batch, past, heads = (int(r[c]) for c in ("batch_size", "kv_len_past", "num_heads"))
     sequences, context = np.array([float(batch)]), np.array([float(batch * (past + 1))])
-    return DecodeAttention("x", "x", 1, sequences, context, heads, 1, 576, 512, 576, "bf16", "bf16", True)
+    of = Heads(heads, 1, 576, 512, 576, "bf16", "bf16")
+    return DecodeAttention("x", "x", 1, sequences, context, of, latent=True)
 
 
 def as_mla_prefill(r: Row) -> PrefillAttention:
     batch, new, heads = (int(r[c]) for c in ("batch_size", "isl", "num_heads"))
     work = chunk_work([(new, 0)] * batch)
-    return PrefillAttention("x", "x", 1, work, heads, heads, 192, 128, heads * 320, "bf16", "bf16")
+    return PrefillAttention("x", "x", 1, work, Heads(heads, heads, 192, 128, heads * 320, "bf16", "bf16"))
 
 
 def as_experts(r: Row) -> Experts:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sim.deployment.deployment import Deployment
-from sim.models.architecture import Gqa, Indexer, Mla, Recurrent
+from sim.models.architecture import Gqa, Mla, Recurrent
 from sim.models.kv_groups import state_bytes, tokens_read
 from sim.models.matrices import Matrix
 from sim.operators.chunks import TILE, ChunkWork
@@ -23,6 +23,7 @@ from sim.operators.operators import (
     DecodeAttention,
     Elementwise,
     Gemm,
+    Heads,
     Operator,
     PrefillAttention,
     StateUpdate,
@@ -77,14 +78,11 @@ class AttentionBlock:
 
     def decodes(self, sequences: Array, read: Array) -> list[Operator]:
         """The attention kernels of the decodes, which read `read` tokens in all."""
-        a = self.attention
-        if isinstance(a, Recurrent):
+        if isinstance(self.attention, Recurrent):
             return []
-        if isinstance(a, Gqa):
-            return [self._gqa_decode(a, sequences, read)]
-        if self._expands:
-            return [self._expanded_decode(a, sequences, read)]
-        return [self._latent_decode(a, sequences, read)]
+        heads, latent = self._decode_heads(self.attention)
+        name = "mla_decode" if latent else "decode"
+        return [DecodeAttention(name, GROUP, self.count, sequences, read, heads, latent)]
 
     def per_decode(self, sequences: Array) -> list[Operator]:
         """What a decode computes whatever its context: absorption into the latent space, a state's update."""
@@ -97,10 +95,10 @@ class AttentionBlock:
 
     def index_decodes(self, sequences: Array, context: Array) -> list[Operator]:
         """Scores of every cached key and the selection of the top k, where there is an indexer."""
-        a = self.attention
-        if not isinstance(a, Mla) or a.indexer is None or self._expands:
+        heads = self._index_heads()
+        if heads is None:
             return []
-        score = self._index_scores(a.indexer, sequences, context)
+        score = DecodeAttention("index_scores", GROUP, self.count, sequences, context, heads)
         return [score, _streamed("index_top_k", self.count, context, 4, 4)]
 
     def chunks(self, work: ChunkWork, whole: ChunkWork) -> list[Operator]:
@@ -109,14 +107,19 @@ class AttentionBlock:
         if isinstance(a, Recurrent):
             one = np.array([float(whole.chunks)])
             return [self._state_update(a, one, np.array([float(whole.rows)]), chunked=True)]
-        if isinstance(a, Gqa):
-            kv = self._rank_kv_heads(a)
-            return [self._prefill(work, self._rank(a.heads), kv, a.head_dim, a.v_head_dim)]
-        if a.indexer is not None and not self._expands:
-            return [*self._index_prefill(a, whole), self._latent_prefill(a, work)]
-        heads, qk = self._rank(a.heads), a.qk_nope + a.qk_rope
-        attention = self._prefill(work, heads, heads, qk, a.v_head)
-        return [attention] if self._expands else [*self._expansion(a, work), attention]
+        index = self._index_heads()
+        if index is not None:
+            pairs = np.array([float(TILE * TILE * whole.tiles)])
+            heads, _ = self._decode_heads(a)
+            return [
+                PrefillAttention("index_scores", GROUP, self.count, whole, index),
+                _streamed("index_top_k", self.count, pairs, 4, 4),
+                PrefillAttention("mla_prefill", GROUP, self.count, work, heads),
+            ]
+        attention = PrefillAttention("prefill", GROUP, self.count, work, self._full_heads(a))
+        if isinstance(a, Gqa) or self._expands:
+            return [attention]
+        return [*self._expansion(a, work), attention]
 
     @property
     def _expands(self) -> bool:
@@ -125,8 +128,37 @@ class AttentionBlock:
     def _rank(self, heads: int) -> int:
         return -(-heads // self.deployment.parallel.tp)
 
-    def _rank_kv_heads(self, a: Gqa) -> int:
-        return max(1, a.kv_heads // self.deployment.parallel.tp)
+    def _heads(self, query: int, kv: int, qk: int, v: int, values: int) -> Heads:
+        """Attention multiplies in bf16 unless queries and cache are both of the same 8-bit type."""
+        precision = self.deployment.precision
+        eight = precision.activations == precision.kv_cache and precision.kv_cache in ("fp8", "int8")
+        arithmetic = precision.kv_cache if eight else "bf16"
+        return Heads(query, kv, qk, v, values, precision.kv_cache, arithmetic)
+
+    def _full_heads(self, a: Gqa | Mla) -> Heads:
+        """Ordinary attention: grouped heads, or MLA's latents expanded to one key and value per head."""
+        heads = self._rank(a.heads)
+        if isinstance(a, Gqa):
+            kv = max(1, a.kv_heads // self.deployment.parallel.tp)
+            return self._heads(heads, kv, a.head_dim, a.v_head_dim, kv * (a.head_dim + a.v_head_dim))
+        qk = a.qk_nope + a.qk_rope
+        values = 2 * heads * max(qk, a.v_head) if self._expands else heads * (qk + a.v_head)
+        return self._heads(heads, heads, qk, a.v_head, values)
+
+    def _decode_heads(self, a: Gqa | Mla) -> tuple[Heads, bool]:
+        """What a decode attends with, and whether that is the latent."""
+        if isinstance(a, Gqa) or self._expands:
+            return self._full_heads(a), False
+        latent = a.kv_lora_rank + a.qk_rope
+        return self._heads(self._rank(a.heads), 1, latent, a.kv_lora_rank, latent), True
+
+    def _index_heads(self) -> Heads | None:
+        """The indexer's heads, whole on every chip; None where nothing is indexed."""
+        a = self.attention
+        if not isinstance(a, Mla) or a.indexer is None or self._expands:
+            return None
+        i = a.indexer
+        return Heads(i.heads, 1, i.head_dim, 0, i.head_dim, self.deployment.precision.kv_cache, "bf16")
 
     def _inner_norms(self, rows: Array) -> list[Operator]:
         """Norms of queries, keys or latents, and the output gate: read and written once each."""
@@ -135,7 +167,8 @@ class AttentionBlock:
         if isinstance(a, Mla):
             width = (a.q_lora_rank or 0) + a.kv_lora_rank
         elif isinstance(a, Gqa) and a.qk_norm != "none":
-            width = (self._rank(a.heads) + self._rank_kv_heads(a)) * a.head_dim
+            heads = self._full_heads(a)
+            width = (heads.query + heads.kv) * a.head_dim
         elif isinstance(a, Recurrent):
             width = self._rank(a.heads) * a.value_dim
         if width:
@@ -145,143 +178,24 @@ class AttentionBlock:
             operators.append(_streamed("output_gate", self.count, rows, 3 * gated, gated))
         return operators
 
-    def _cache(self) -> str:
-        return self.deployment.precision.kv_cache
-
-    def _arithmetic(self) -> str:
-        """Attention multiplies in bf16 unless queries and cache are both 8-bit."""
-        precision = self.deployment.precision
-        eight = precision.activations == precision.kv_cache and precision.kv_cache in ("fp8", "int8")
-        return precision.kv_cache if eight else "bf16"
-
-    def _gqa_decode(self, a: Gqa, sequences: Array, read: Array) -> DecodeAttention:
-        heads, kv = self._rank(a.heads), self._rank_kv_heads(a)
-        values = kv * (a.head_dim + a.v_head_dim)
-        return self._decode("decode", sequences, read, heads, kv, a.head_dim, a.v_head_dim, values)
-
-    def _expanded_decode(self, a: Mla, sequences: Array, read: Array) -> DecodeAttention:
-        heads, qk = self._rank(a.heads), a.qk_nope + a.qk_rope
-        values = 2 * heads * max(qk, a.v_head)
-        return self._decode("decode", sequences, read, heads, heads, qk, a.v_head, values)
-
-    def _latent_decode(self, a: Mla, sequences: Array, read: Array) -> DecodeAttention:
-        latent = a.kv_lora_rank + a.qk_rope
-        heads = self._rank(a.heads)
-        return self._decode("mla_decode", sequences, read, heads, 1, latent, a.kv_lora_rank, latent, True)
-
-    def _decode(
-        self,
-        name: str,
-        sequences: Array,
-        read: Array,
-        heads: int,
-        kv_heads: int,
-        qk: int,
-        v: int,
-        values: int,
-        latent: bool = False,
-    ) -> DecodeAttention:
-        return DecodeAttention(
-            name,
-            GROUP,
-            self.count,
-            sequences,
-            read,
-            heads,
-            kv_heads,
-            qk,
-            v,
-            values,
-            self._cache(),
-            self._arithmetic(),
-            latent,
-        )
-
     def _absorb(self, a: Mla, rows: Array) -> list[Operator]:
-        """Queries into the latent space and outputs out of it, one small product per head."""
-        precision, heads = self.deployment.precision, self._rank(a.heads)
-        weights = "bf16" if precision.weights in ("fp4", "int4") else precision.weights
+        """Queries into the latent space and outputs out of it, one small product per head, in bf16 (engines
+        keep W_k and W_v of quantised checkpoints so)."""
+        heads = self._rank(a.heads)
         shapes = (("absorb_q", a.qk_nope, a.kv_lora_rank), ("absorb_v", a.kv_lora_rank, a.v_head))
         return [
-            Gemm(name, GROUP, self.count, rows, inner, columns, weights, "bf16", "bf16", heads)
+            Gemm(name, GROUP, self.count, rows, inner, columns, "bf16", "bf16", "bf16", heads)
             for name, inner, columns in shapes
         ]
 
     def _expansion(self, a: Mla, work: ChunkWork) -> list[Operator]:
-        """Keys and values of every token the chunks see, out of the latents (whole tiles)."""
+        """Keys and values of every token the chunks see, out of the latents."""
         precision = self.deployment.precision
         columns = self._rank(a.heads) * (a.qk_nope + a.v_head)
         rows = np.array([float(work.seen_rows)])
         return list(
             product("kv_b", GROUP, self.count, rows, a.kv_lora_rank, columns, precision.weights, precision)
         )
-
-    def _prefill(self, work: ChunkWork, heads: int, kv_heads: int, qk: int, v: int) -> PrefillAttention:
-        values = kv_heads * (qk + v)
-        return PrefillAttention(
-            "prefill",
-            GROUP,
-            self.count,
-            work,
-            heads,
-            kv_heads,
-            qk,
-            v,
-            values,
-            self._cache(),
-            self._arithmetic(),
-        )
-
-    def _latent_prefill(self, a: Mla, work: ChunkWork) -> PrefillAttention:
-        latent = a.kv_lora_rank + a.qk_rope
-        return PrefillAttention(
-            "mla_prefill",
-            GROUP,
-            self.count,
-            work,
-            self._rank(a.heads),
-            1,
-            latent,
-            a.kv_lora_rank,
-            latent,
-            self._cache(),
-            self._arithmetic(),
-        )
-
-    def _index_scores(self, i: Indexer, sequences: Array, context: Array) -> DecodeAttention:
-        return DecodeAttention(
-            "index_scores",
-            GROUP,
-            self.count,
-            sequences,
-            context,
-            i.heads,
-            1,
-            i.head_dim,
-            0,
-            i.head_dim,
-            self._cache(),
-            "bf16",
-        )
-
-    def _index_prefill(self, a: Mla, whole: ChunkWork) -> list[Operator]:
-        assert a.indexer is not None
-        i = a.indexer
-        score = PrefillAttention(
-            "index_scores",
-            GROUP,
-            self.count,
-            whole,
-            i.heads,
-            1,
-            i.head_dim,
-            0,
-            i.head_dim,
-            self._cache(),
-            "bf16",
-        )
-        pairs = np.array([float(TILE * TILE * whole.tiles)])
-        return [score, _streamed("index_top_k", self.count, pairs, 4, 4)]
 
     def _state_update(self, a: Recurrent, sequences: Array, tokens: Array, chunked: bool) -> StateUpdate:
         tp = self.deployment.parallel.tp

@@ -90,16 +90,48 @@ class Elementwise:
 
 
 @dataclass(frozen=True, slots=True)
+class Heads:
+    """The heads of one attention on one chip.
+
+    Attributes:
+        query, kv: query and key-value heads; `kv` 1 is multi-query (the absorbed MLA latent).
+        qk_dim, v_dim: per head; cache_values: values cached per token (MLA: the latent once);
+        cache: their type; arithmetic: the type scores are multiplied in.
+    """
+
+    query: int
+    kv: int
+    qk_dim: int
+    v_dim: int
+    cache_values: int
+    cache: str
+    arithmetic: str
+
+    @property
+    def flops_per_pair(self) -> float:
+        """Of one query token and one cached token, all heads: 2 · heads · (qk_dim + v_dim)."""
+        return 2.0 * self.query * (self.qk_dim + self.v_dim)
+
+    @property
+    def io_bytes(self) -> float:
+        """Queries and outputs of one token."""
+        return self.query * (self.qk_dim + self.v_dim) * ACTIVATION_BYTES
+
+    @property
+    def cache_bytes(self) -> float:
+        """Cache of one token."""
+        return self.cache_values * bytes_per_value(self.cache)
+
+
+@dataclass(frozen=True, slots=True)
 class DecodeAttention:
     """One query token per sequence against its cache.
 
-    flops = 2 · heads · (qk_dim + v_dim) · context
-    hbm   = (context read + one token appended per sequence) · cache bytes per token + queries and outputs
+    flops = flops_per_pair · context
+    hbm   = (context read + one token appended per sequence) · cache_bytes + queries and outputs
 
     Attributes:
         sequences: decodes of each case; context: Σ over them of tokens read.
-        heads, kv_heads: on this chip; `kv_heads` 1 is multi-query (the absorbed MLA latent).
-        cache_values: values read per token of context on this chip (MLA: the latent once).
         latent: absorbed MLA, whose kernels have parameters of their own.
     """
 
@@ -108,77 +140,59 @@ class DecodeAttention:
     count: int
     sequences: Array
     context: Array
-    heads: int
-    kv_heads: int
-    qk_dim: int
-    v_dim: int
-    cache_values: int
-    cache: str
-    arithmetic: str
+    heads: Heads
     latent: bool = False
+
+    @property
+    def arithmetic(self) -> str:
+        """The type scores are multiplied in."""
+        return self.heads.arithmetic
 
     @property
     def flops(self) -> Array:
         """Scores and weighted sum."""
-        return 2.0 * self.heads * (self.qk_dim + self.v_dim) * self.context
+        return self.heads.flops_per_pair * self.context
 
     @property
     def exps(self) -> Array:
         """Exponentials of the softmax."""
-        return self.heads * self.context
-
-    @property
-    def cache_bytes(self) -> Array:
-        """Bytes of cached keys and values read."""
-        return self.cache_values * bytes_per_value(self.cache) * self.context
-
-    @property
-    def io_bytes(self) -> Array:
-        """Queries, outputs and the appended token."""
-        per_sequence = self.heads * (self.qk_dim + self.v_dim) * ACTIVATION_BYTES
-        return self.sequences * (per_sequence + self.cache_values * bytes_per_value(self.cache))
+        return self.heads.query * self.context
 
     @property
     def hbm_bytes(self) -> Array:
         """Cache, queries, outputs."""
-        return self.cache_bytes + self.io_bytes
+        per_sequence = self.heads.io_bytes + self.heads.cache_bytes
+        return self.heads.cache_bytes * self.context + per_sequence * self.sequences
 
 
 @dataclass(frozen=True, slots=True)
 class PrefillAttention:
     """Causal attention of the step's prefill chunks in one kernel.
 
-    flops = 2 · heads · (qk_dim + v_dim) · pairs, pairs = Σ chunks Σ new tokens of the tokens they may see
+    flops = flops_per_pair · pairs, pairs = Σ chunks Σ new tokens of the tokens they may see
+    hbm   = queries and outputs of the new tokens, cache of all tokens seen
     """
 
     name: str
     group: str
     count: int
     work: ChunkWork
-    heads: int
-    kv_heads: int
-    qk_dim: int
-    v_dim: int
-    cache_values: int
-    cache: str
-    arithmetic: str
+    heads: Heads
+
+    @property
+    def arithmetic(self) -> str:
+        """The type scores are multiplied in."""
+        return self.heads.arithmetic
 
     @property
     def flops(self) -> float:
         """Scores and weighted sum."""
-        return 2.0 * self.heads * (self.qk_dim + self.v_dim) * self.work.pairs
-
-    @property
-    def exps(self) -> float:
-        """Exponentials of the softmax."""
-        return self.heads * self.work.pairs
+        return self.heads.flops_per_pair * self.work.pairs
 
     @property
     def hbm_bytes(self) -> float:
-        """Queries and outputs of the new tokens, keys and values that they see."""
-        return self.work.new * self.heads * (
-            self.qk_dim + self.v_dim
-        ) * ACTIVATION_BYTES + self.work.seen * self.cache_values * bytes_per_value(self.cache)
+        """Queries, outputs and the cache seen."""
+        return self.work.new * self.heads.io_bytes + self.work.seen * self.heads.cache_bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,6 @@ from math import ceil
 
 import numpy as np
 
-from sim.models.dtypes import bytes_per_value
 from sim.operators import DecodeAttention, PrefillAttention, StateUpdate
 from sim.operators.chunks import TILE
 from sim.operators.quantities import ACTIVATION_BYTES, Array
@@ -38,21 +37,19 @@ CORE_SHARE = 1.6
 
 def price_prefill(attention: PrefillAttention, rates: Rates) -> tuple[float, float, float]:
     """(launch, compute, hbm) seconds of one execution, in plain floats: engines ask at every mixed step."""
-    work, k, p = attention.work, rates.kernels, rates.kernels.overlap_norm
-    heads, dims, cores = attention.heads, attention.qk_dim + attention.v_dim, rates.cores
-    multiply = 2.0 * dims / (share(k.prefill_mma, attention.arithmetic) * rates.peak(attention.arithmetic))
+    work, heads, k, p = attention.work, attention.heads, rates.kernels, rates.kernels.overlap_norm
+    dims, cores = heads.qk_dim + heads.v_dim, rates.cores
+    multiply = 2.0 * dims / (share(k.prefill_mma, heads.arithmetic) * rates.peak(heads.arithmetic))
     softmax = 1.0 / (k.prefill_exp * rates.exp)
     tile = TILE * TILE * cores * (multiply**p + softmax**p) ** (1.0 / p)
     row_tiles = work.rows / TILE
-    waves = max(heads * row_tiles, attention.kv_heads * work.chunks) / cores
+    waves = max(heads.query * row_tiles, heads.kv * work.chunks) / cores
     tail = 1.0 + (ceil(waves) / waves - 1.0) / max(row_tiles, 1.0)
-    longest, spread = work.longest * tile, heads * work.tiles * tile / cores * tail
+    longest, spread = work.longest * tile, heads.query * work.tiles * tile / cores * tail
     starts = 1 if rates.prefetches else ceil(waves)
     compute = (longest**4 + spread**4) ** 0.25 + starts * CTA_TIME
-    queries = work.rows * heads * dims * ACTIVATION_BYTES
-    cached = work.seen_rows * attention.cache_values * bytes_per_value(attention.cache)
-    memory = (queries + cached) / rates.hbm
-    fresh = work.rows * (heads * attention.qk_dim + attention.cache_values) * ACTIVATION_BYTES
+    memory = (work.rows * heads.io_bytes + work.seen_rows * heads.cache_bytes) / rates.hbm
+    fresh = work.rows * (heads.query * heads.qk_dim + heads.cache_values) * ACTIVATION_BYTES
     merged = (compute**p + memory**p) ** (1.0 / p)
     of_compute = merged * (compute / merged) ** p
     passes = k.prefill_passes * fresh / rates.hbm
@@ -61,19 +58,18 @@ def price_prefill(attention: PrefillAttention, rates: Rates) -> tuple[float, flo
 
 def price_decode(attention: DecodeAttention, rates: Rates) -> Priced:
     """Time of the decodes over all cases; nothing where there are none."""
-    k, p = rates.kernels, rates.kernels.overlap_norm
+    heads, k, p = attention.heads, rates.kernels, rates.kernels.overlap_norm
     eta_b, eta_c, launch = (
         (k.mla_decode_hbm, k.mla_decode_mma, k.mla_decode_launch)
         if attention.latent
         else (k.decode_hbm, k.decode_mma, k.decode_launch)
     )
     hbm = eta_b * rates.hbm
-    per_kv = attention.heads / attention.kv_heads
-    padded = ceil(per_kv / MATRIX_ROWS) * MATRIX_ROWS
-    dims = attention.qk_dim + attention.v_dim
-    multiply = 2.0 * attention.kv_heads * padded * dims * attention.context
+    per_kv = heads.query / heads.kv
+    padding = ceil(per_kv / MATRIX_ROWS) * MATRIX_ROWS / per_kv
     compute = np.maximum(
-        multiply / (eta_c * rates.peak(attention.arithmetic)), attention.exps / (k.prefill_exp * rates.exp)
+        padding * attention.flops / (eta_c * rates.peak(heads.arithmetic)),
+        attention.exps / (k.prefill_exp * rates.exp),
     )
     memory = norm(p, attention.hbm_bytes / hbm, _one_piece(attention, rates, hbm))
     priced = overlapped(np.full_like(compute, launch + rates.gap), compute, memory, p)
@@ -85,7 +81,7 @@ def _one_piece(attention: DecodeAttention, rates: Rates, hbm: float) -> Array:
     """Time in which one core draws one work item's piece of cache, at most `PIECE` tokens of one KV head."""
     mean = attention.context / np.maximum(attention.sequences, 1e-9)
     piece = 1.0 / (1.0 / np.maximum(mean, 1e-9) + 1.0 / PIECE)
-    per_token = attention.cache_values / attention.kv_heads * bytes_per_value(attention.cache)
+    per_token = attention.heads.cache_bytes / attention.heads.kv
     return piece * per_token * rates.cores / (CORE_SHARE * hbm)
 
 
