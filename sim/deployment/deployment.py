@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from sim.hardware.cluster import Cluster
-from sim.models.architecture import ModelArchitecture
+from sim.models.architecture import ModelArchitecture, MoeFfn
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,3 +94,9 @@ class Deployment:
     engine: EngineLimits
     host: HostCosts
     reserve: float = 0.0
+
+    @property
+    def lockstep_ranks(self) -> int:
+        """Attention-dp ranks that share every step: all of a mixture of experts', which meet in its experts;
+        the ranks of a dense model share none, each is an engine of its own."""
+        return self.parallel.dp if any(isinstance(layer.ffn, MoeFfn) for layer in self.model.layers) else 1

@@ -67,7 +67,7 @@ def simulate(scenario: Scenario) -> Outcome:
             arithmetic_type(precision.weights, precision.activations),
             active_params(deployment.model),
         ),
-        breakdown=time_breakdown(result, timer.explain, timer.windows),
+        breakdown=time_breakdown(result, timer.explain, timer.windows, deployment.lockstep_ranks),
         assumptions=prepared.assumptions,
     )
     return Outcome(scenario, deployment, memory, result, summary)

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from sim.deployment.deployment import Deployment
 from sim.deployment.memory import MemoryMap
-from sim.models.architecture import MoeFfn
 from sim.serving.batch import SchedulerConfig
 from sim.serving.book import DONE, REFUSED, RequestBook
 from sim.serving.engine import Engine
@@ -74,13 +73,12 @@ def serve(
         scheduler_reserve_full_isl=engine.scheduler_reserve_full_isl,
         long_prefill_token_threshold=engine.long_prefill_token_threshold,
     )
-    # The ranks of a dense model share no step, so each is an engine of its own; those of a MoE do.
-    lockstep = any(isinstance(layer.ffn, MoeFfn) for layer in deployment.model.layers)
-    apart = 1 if lockstep else parallel.dp
+    ranks = deployment.lockstep_ranks
+    apart = parallel.dp // ranks
     config = FleetConfig(
         scheduler,
         replicas=deployment.replicas * apart,
-        ranks=parallel.dp // apart,
+        ranks=ranks,
         router=router,
         chips=parallel.chips // apart,
     )
