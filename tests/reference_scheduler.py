@@ -5,24 +5,18 @@ list is an ordered list of blocks, the prefix-cache map holds every copy of a ha
 registration, and each `schedule()` call loops over requests one by one. So that two independent readings of
 the same rules can be compared on cases that nobody recorded.
 
-`run(case)` takes `case["config"]` and `case["requests"]` and returns the tables `steps` and `results` and the
-`summary` fields `end_reason` and `end_ns`, in the format of section 2. All times are integer nanoseconds.
+`run(config, requests)` takes a trace's `config` and the rows of its table `requests`, and returns the rows of
+`steps` and `results` and the `end_reason` in the format of section 2. All times are integer nanoseconds.
 """
 
 from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-Case: TypeAlias = dict[str, Any]
-Row: TypeAlias = list[Any]
+Config: TypeAlias = Mapping[str, Any]
+Row: TypeAlias = dict[str, Any]
 
-REQUEST_FIELDS = ["arrival_ns", "priority", "max_tokens", "out_seg", "pieces"]
-STEP_FIELDS = (
-    "t_ns dur_ns running admitted preempted free_blocks n_running n_waiting n_cached t_sched_ns".split()
-)
-RESULT_FIELDS = (
-    "status first_sched_ns first_token_ns finish_ns n_output n_preempt cached_first cached_all".split()
-)
 RUNNING, NEW, RESUMED = 0, 1, 2
 
 
@@ -142,7 +136,7 @@ class BlockPool:
 class ReferenceScheduler:
     """`schedule()` and the delivery of its results (4.1 to 4.7)."""
 
-    def __init__(self, config: dict[str, Any]) -> None:
+    def __init__(self, config: Config) -> None:
         self.config = config
         self.block_size: int = config["block_size"]
         self.max_model_len: int = config["max_model_len"]
@@ -348,10 +342,10 @@ class ReferenceScheduler:
 class Recording:
     """The virtual-time loop of section 3 around a scheduler, and the tables it leaves."""
 
-    def __init__(self, case: Case) -> None:
-        self.config: dict[str, Any] = case["config"]
-        self.scheduler = ReferenceScheduler(self.config)
-        self.requests = [_request(i, case["requests"], row) for i, row in enumerate(case["requests"]["rows"])]
+    def __init__(self, config: Config, requests: Sequence[Row]) -> None:
+        self.config = config
+        self.scheduler = ReferenceScheduler(config)
+        self.requests = [_request(index, row) for index, row in enumerate(requests)]
         self.to_come = list(self.requests)
         self.now = 0
         self.device_free = 0  # when the last batch that was scheduled ends
@@ -402,20 +396,22 @@ class Recording:
         for entry in batch.entries:
             if entry.request.first_sched is None:
                 entry.request.first_sched = start
-        running = [e for e in batch.entries if e.kind == RUNNING]
-        admitted = [e for e in batch.entries if e.kind != RUNNING]
-        row: Row = [
-            start,
-            duration,
-            [e.request.id if e.n == 1 else [e.request.id, e.n] for e in running],
-            [[e.request.id, e.n, e.before, e.kind] for e in admitted],
-            [r.id for r in batch.preempted],
-            len(self.scheduler.pool.free),
-            len(self.scheduler.running),
-            len(self.scheduler.waiting),
-            len(self.scheduler.pool.copies),
-        ]
-        self.steps.append([*row, self.now] if self.config["async_scheduling"] else row)
+        row: Row = {
+            "t_ns": start,
+            "dur_ns": duration,
+            "running": [
+                e.request.id if e.n == 1 else [e.request.id, e.n] for e in batch.entries if e.kind == RUNNING
+            ],
+            "admitted": [[e.request.id, e.n, e.before, e.kind] for e in batch.entries if e.kind != RUNNING],
+            "preempted": [r.id for r in batch.preempted],
+            "free_blocks": len(self.scheduler.pool.free),
+            "n_running": len(self.scheduler.running),
+            "n_waiting": len(self.scheduler.waiting),
+            "n_cached": len(self.scheduler.pool.copies),
+        }
+        if self.config["async_scheduling"]:
+            row["t_sched_ns"] = self.now
+        self.steps.append(row)
 
     def _duration(self, batch: Batch) -> int:
         time = self.config["step_time"]
@@ -428,43 +424,34 @@ class Recording:
         )
 
 
-def _request(index: int, table: dict[str, Any], row: Row) -> Request:
-    values = dict(zip(table["fields"], row, strict=True))
-    tokens = [(segment, i) for segment, length in values["pieces"] for i in range(length)]
+def _request(index: int, row: Row) -> Request:
+    tokens = [(segment, i) for segment, length in row["pieces"] for i in range(length)]
     return Request(
         index,
-        values["arrival_ns"],
-        values["priority"],
-        values["max_tokens"],
-        values["out_seg"],
+        row["arrival_ns"],
+        row["priority"],
+        row["max_tokens"],
+        row["out_seg"],
         tokens,
         prompt=len(tokens),
     )
 
 
 def _result(r: Request) -> Row:
-    first_hit = r.cached[0] if r.cached else None
-    return [
-        r.status,
-        r.first_sched,
-        r.first_token,
-        r.finish,
-        r.outputs,
-        r.preemptions,
-        first_hit,
-        sum(r.cached),
-    ]
-
-
-def run(case: Case) -> Case:
-    """Steps, results and end of a case, from its `config` and `requests` alone."""
-    recording = Recording(case)
-    reason = recording.run()
-    fields = STEP_FIELDS if case["config"]["async_scheduling"] else STEP_FIELDS[:-1]
     return {
-        "config": case["config"],
-        "requests": case["requests"],
-        "steps": {"fields": fields, "rows": recording.steps},
-        "results": {"fields": RESULT_FIELDS, "rows": [_result(r) for r in recording.requests]},
-        "summary": {"end_reason": reason, "end_ns": recording.now},
+        "status": r.status,
+        "first_sched_ns": r.first_sched,
+        "first_token_ns": r.first_token,
+        "finish_ns": r.finish,
+        "n_output": r.outputs,
+        "n_preempt": r.preemptions,
+        "cached_first": r.cached[0] if r.cached else None,
+        "cached_all": sum(r.cached),
     }
+
+
+def run(config: Config, requests: Sequence[Row]) -> tuple[list[Row], list[Row], str]:
+    """Step rows, result rows and the reason of the end."""
+    recording = Recording(config, requests)
+    reason = recording.run()
+    return recording.steps, [_result(r) for r in recording.requests], reason
