@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(VENV)/.run-installed
 DEV := $(VENV)/.dev-installed
-COVERAGE := --cov=sim --cov-branch --cov-report=term:skip-covered --cov-fail-under=85
+COVERAGE := --cov=sim --cov-branch --cov-report=term:skip-covered --cov-fail-under=95
 
 .PHONY: demo test lint bench validate docs lock clean
 

@@ -24,6 +24,19 @@ def test_every_field_of_the_reference_is_described():
     assert not bare
 
 
+def test_the_schema_asks_for_nothing_that_a_table_fills():
+    parts = sim.json_schema()["$defs"]
+    assert parts["EngineSpec"]["required"] == []
+    assert "kernels" not in parts["ChipProfile"]["required"]
+    assert "cores" in parts["ComputeProfile"]["required"]
+
+
+def test_the_schema_takes_catalogue_names_for_model_cluster_and_chip():
+    schema = sim.json_schema()
+    for place, name in ((schema, "model"), (schema, "cluster"), (schema["$defs"]["ClusterProfile"], "chip")):
+        assert place["properties"][name]["anyOf"][0]["type"] == "string"
+
+
 def test_every_reference_inside_the_schema_is_defined():
     schema = sim.json_schema()
     text = json.dumps(schema)

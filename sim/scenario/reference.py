@@ -42,20 +42,46 @@ also be a mapping `{value, low, high, basis, source}` that says how the number i
 _SKIPPED = {"ClusterProfile": "hardware-profiles.md", "ModelSpec": "models.md"}
 """Parts that have a page of their own."""
 
+_FILLED: dict[str, tuple[str, ...]] = {
+    "EngineSpec": (),
+    "ChipProfile": ("kernels",),
+    "TierProfile": ("topology", "latency", "efficiency", "hop", "launch"),
+}
+"""Required fields that a table fills where a file leaves them out: those named, of the engine all."""
+
 
 def json_schema() -> dict[str, object]:
     """The JSON Schema of scenario files, short and general form."""
     schema = cast("dict[str, object]", ScenarioSpec.model_json_schema(by_alias=True))
     fields = cast("dict[str, object]", schema["properties"])
-    for name, catalogue in (("model", "models"), ("cluster", "clusters")):
-        written = cast("dict[str, object]", fields[name])
-        text = written.pop("description", "")
-        named = {"type": "string", "description": f"a name from the catalogue of {catalogue}, or a path"}
-        fields[name] = {"description": text, "anyOf": [named, written]}
+    parts = cast("dict[str, dict[str, object]]", schema["$defs"])
+    for place, name in ((fields, "model"), (fields, "cluster"), (_fields(parts["ClusterProfile"]), "chip")):
+        place[name] = _by_name_too(cast("dict[str, object]", place[name]), name)
+    for part, names in _FILLED.items():
+        _make_optional(parts[part], names)
+    engine = _fields(parts["EngineSpec"])
+    engine["npu_memory_utilization"] = engine["gpu_memory_utilization"]
     _add_general_form(schema, fields)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Bandwall scenario"} | {
         key: value for key, value in schema.items() if key != "title"
     }
+
+
+def _fields(part: dict[str, object]) -> dict[str, object]:
+    return cast("dict[str, object]", part["properties"])
+
+
+def _by_name_too(written: dict[str, object], name: str) -> dict[str, object]:
+    """A part that may also be a catalogue name or a path."""
+    named = {"type": "string", "description": f"a {name} of the catalogue, or a path"}
+    text = written.get("description", named["description"])
+    rest = {key: value for key, value in written.items() if key != "description"}
+    return {"description": text, "anyOf": [named, rest]}
+
+
+def _make_optional(part: dict[str, object], names: tuple[str, ...]) -> None:
+    required = cast("list[str]", part.get("required", []))
+    part["required"] = [name for name in required if names and name not in names]
 
 
 def _add_general_form(schema: dict[str, object], fields: dict[str, object]) -> None:
