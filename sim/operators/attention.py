@@ -129,10 +129,9 @@ class AttentionBlock:
         return -(-heads // self.deployment.parallel.tp)
 
     def _heads(self, query: int, kv: int, qk: int, v: int, values: int) -> Heads:
-        """Attention multiplies in bf16 unless queries and cache are both of the same 8-bit type."""
+        """Attention multiplies in bf16, or in fp8 where queries and cache both are."""
         precision = self.deployment.precision
-        eight = precision.activations == precision.kv_cache and precision.kv_cache in ("fp8", "int8")
-        arithmetic = precision.kv_cache if eight else "bf16"
+        arithmetic = "fp8" if precision.activations == precision.kv_cache == "fp8" else "bf16"
         return Heads(query, kv, qk, v, values, precision.kv_cache, arithmetic)
 
     def _full_heads(self, a: Gqa | Mla) -> Heads:
