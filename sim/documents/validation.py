@@ -59,7 +59,7 @@ def _tree_path(tree: object, loc: Path) -> Path:
     for step in loc:
         if isinstance(tree, dict) and step in tree:
             tree = cast("dict[str | int, object]", tree)[step]
-        elif isinstance(tree, list) and isinstance(step, int):
+        elif isinstance(tree, list) and isinstance(step, int) and step < len(cast("list[object]", tree)):
             tree = cast("list[object]", tree)[step]
         else:
             continue
