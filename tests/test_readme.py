@@ -1,7 +1,10 @@
 """What the README shows is what the project does."""
 
+import re
 import runpy
 from pathlib import Path
+
+import pytest
 
 from sim.cli import execute
 
@@ -30,3 +33,10 @@ def test_the_chart_shows_the_golden_summaries(request):
     if request.config.getoption("--write-golden"):
         chart["TARGET"].write_text(chart["drawing"]())
     assert chart["TARGET"].read_text() == chart["drawing"](), "run docs/where_the_time_goes.py"
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
+def test_every_link_leads_to_a_file(document):
+    text = (ROOT / document).read_text()
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", text):
+        assert (ROOT / target).exists(), target
