@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from sim.deployment.engine_families import with_engine_defaults
+from sim.documents import WRITTEN
 from sim.errors import UserError
 from sim.figures import BytesFigure, TimeFigure
 
@@ -14,13 +15,11 @@ Count = Annotated[int, Field(ge=1, strict=True)]
 Tokens = Annotated[int, Field(ge=0, strict=True)]
 Switch = Annotated[bool, Field(strict=True)]
 
-_STRICT = ConfigDict(frozen=True, extra="forbid")
-
 
 class PrecisionSpec(BaseModel):
     """Storage types. `weights` covers attention, FFN and expert matrices; the other kinds have their own."""
 
-    model_config = _STRICT
+    model_config = WRITTEN
 
     weights: StorageType = Field(default="bf16", description="attention, FFN and expert matrices")
     activations: StorageType = Field(default="bf16", description="inputs of the matrix multiplications")
@@ -34,7 +33,7 @@ class PrecisionSpec(BaseModel):
 class ParallelSpec(BaseModel):
     """How one replica is spread: chips = tp · pp · dp · pcp."""
 
-    model_config = _STRICT
+    model_config = WRITTEN
 
     tp: Count = Field(default=1, description="tensor parallel size of attention and dense layers")
     pp: Count = Field(default=1, description="pipeline stages")
@@ -47,7 +46,7 @@ class ParallelSpec(BaseModel):
 class HostCostSpec(BaseModel):
     """Host time per step that the device does not hide: fixed + per_sequence · sequences."""
 
-    model_config = _STRICT
+    model_config = WRITTEN
 
     fixed: TimeFigure
     per_sequence: TimeFigure
@@ -56,7 +55,7 @@ class HostCostSpec(BaseModel):
 class HostSpec(BaseModel):
     """Host costs with async scheduling (`overlapped`) and without (`exposed`)."""
 
-    model_config = _STRICT
+    model_config = WRITTEN
 
     overlapped: HostCostSpec
     exposed: HostCostSpec
@@ -68,7 +67,7 @@ class EngineSpec(BaseModel):
     What is not stated comes from the table of the family's version.
     """
 
-    model_config = _STRICT
+    model_config = WRITTEN
 
     family: str = Field(description="engine family, whose scheduler decides")
     version: str = Field(description="version of the family's table")
@@ -135,7 +134,7 @@ def _default_engine() -> EngineSpec:
 class DeploymentSpec(BaseModel):
     """A model on chips: precision, layout of one replica, number of replicas, engine."""
 
-    model_config = _STRICT
+    model_config = WRITTEN
 
     precision: PrecisionSpec = Field(default_factory=PrecisionSpec)
     parallel: ParallelSpec = Field(default_factory=ParallelSpec)

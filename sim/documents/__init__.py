@@ -2,7 +2,7 @@
 
 from sim.documents.reading import Document, load, parse
 from sim.documents.trees import overlaid
-from sim.documents.validation import validate
+from sim.documents.validation import WRITTEN, validate
 from sim.documents.writing import write_bytes, write_text
 
-__all__ = ["Document", "load", "overlaid", "parse", "validate", "write_bytes", "write_text"]
+__all__ = ["WRITTEN", "Document", "load", "overlaid", "parse", "validate", "write_bytes", "write_text"]

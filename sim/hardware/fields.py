@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
+from sim.documents import WRITTEN
 from sim.figures import (
     BandwidthFigure,
     BytesFigure,
@@ -20,7 +21,7 @@ from sim.units import show
 class Part(BaseModel):
     """What all hardware schemas have in common: they are frozen and know every field."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = WRITTEN | ConfigDict(populate_by_name=True)
 
 
 def _least(figure: Figure) -> float:

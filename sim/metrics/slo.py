@@ -4,8 +4,9 @@ from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
+from sim.documents import WRITTEN
 from sim.metrics.latency import Latencies
 from sim.units import Seconds
 
@@ -19,7 +20,7 @@ class SloSpec(BaseModel):
     (ttft, tpot, e2el), so that goodput compares with measured files.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = WRITTEN
 
     ttft: PositiveSeconds | None = Field(None, description="longest time to the first token")
     tpot: PositiveSeconds | None = Field(

@@ -16,7 +16,6 @@ from sim.errors import UserError, unknown
 from sim.models.accounting import total_params
 from sim.models.architecture import ModelArchitecture
 from sim.models.build import build_model
-from sim.models.huggingface import convert, is_config
 from sim.models.schema import ModelSpec
 
 PUBLISHED_TOLERANCE = 0.05
@@ -54,10 +53,14 @@ def read_model(name_or_path: str, base: Path | None = None) -> dict[str, object]
     if not path.exists() and _HUB_ID.fullmatch(name_or_path) and not name_or_path.endswith(_ENDINGS):
         path = _fetch_config(name_or_path)
     document = load(path)
-    if path.suffix == ".json" and is_config(document.tree):
-        tree = convert(cast("dict[str, object]", document.tree), document.name)
-        validate(ModelSpec, tree, name=document.name)
-        return tree
+    if path.suffix == ".json":
+        # Thirteen modules that a catalogue name does without.
+        from sim.models.huggingface import convert, is_config
+
+        if is_config(document.tree):
+            tree = convert(cast("dict[str, object]", document.tree), document.name)
+            validate(ModelSpec, tree, name=document.name)
+            return tree
     return _complete(document)
 
 

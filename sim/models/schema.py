@@ -6,8 +6,9 @@ it has and which block each of them uses, as one name or as a pattern repeated o
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
+from sim.documents import WRITTEN
 from sim.errors import nearest
 from sim.models.dtypes import Dtype
 
@@ -17,7 +18,7 @@ Names = str | Annotated[list[str], Field(min_length=1, max_length=64)]
 
 
 class _Written(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = WRITTEN
 
 
 class IndexerSpec(_Written):

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from sim.deployment import DeploymentSpec
+from sim.documents import WRITTEN
 from sim.hardware import ClusterProfile
 from sim.metrics import SloSpec
 from sim.models import ModelSpec
@@ -16,7 +17,7 @@ from sim.workload import WorkloadSpec
 class ScenarioSpec(BaseModel):
     """One question: this model, on this cluster, deployed like this, under this load, within these bounds."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = WRITTEN
 
     schema_version: Annotated[
         Literal[1], Field(alias="schema", description="Version of this format; always 1.")

@@ -9,8 +9,9 @@ from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from sim.documents import WRITTEN
 from sim.workload.choice import chosen
 from sim.workload.lengths import Lengths
 from sim.workload.streams import stream
@@ -19,7 +20,7 @@ from sim.workload.streams import stream
 class SharedPrefix(BaseModel):
     """System prompts in front of the requests' own text."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = WRITTEN
 
     groups: Annotated[int, Field(ge=1, le=1_000_000, strict=True)] = Field(
         default=1, description="different system prompts"

@@ -5,16 +5,15 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from sim.documents import load, parse, validate
+from sim.documents import WRITTEN, load, parse, validate
 from sim.errors import unknown
 from sim.units import Seconds
 from sim.workload.gaps import Family
 from sim.workload.lengths import Lengths
 from sim.workload.prefix import SharedPrefix
 
-_STRICT = ConfigDict(frozen=True, extra="forbid")
 Share = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 Variation = Annotated[float, Field(ge=0.05, le=100, strict=True)]
 
@@ -25,7 +24,7 @@ class Client(BaseModel):
     `share` is in proportion to the other clients' shares; `cv` that of the gaps between its requests.
     """
 
-    model_config = _STRICT
+    model_config = WRITTEN
 
     name: str
     share: Share
@@ -42,7 +41,7 @@ class Sessions(BaseModel):
     client are then what each turn adds. A conversation ends before its prompt would exceed `context`.
     """
 
-    model_config = _STRICT
+    model_config = WRITTEN
 
     turns: Annotated[float, Field(ge=1, le=1000, strict=True)]
     pause: Annotated[Seconds, Field(gt=0)]
@@ -54,7 +53,7 @@ class Sessions(BaseModel):
 class Preset(BaseModel):
     """A synthetic service. `source` says where its statistics are published."""
 
-    model_config = _STRICT
+    model_config = WRITTEN
 
     title: str
     source: str

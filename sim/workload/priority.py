@@ -4,8 +4,9 @@ from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
+from sim.documents import WRITTEN
 from sim.workload.choice import chosen
 from sim.workload.streams import stream
 
@@ -16,7 +17,7 @@ Weight = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
 class PriorityMix(BaseModel):
     """Requests get one of `values`, with probability in proportion to its weight."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = WRITTEN
 
     values: Annotated[tuple[Priority, ...], Field(min_length=1, description="smaller is more urgent")]
     weights: tuple[Weight, ...] | None = Field(default=None, description="all alike if left out")

@@ -2,8 +2,9 @@
 
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
+from sim.documents import WRITTEN
 from sim.units import Seconds
 from sim.workload.arrivals import Arrivals, Closed, Source
 from sim.workload.extent import Extent
@@ -16,7 +17,7 @@ from sim.workload.priority import PriorityMix
 class WorkloadSpec(BaseModel):
     """The requests that arrive: when, how long, how urgent, with what in common."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = WRITTEN
 
     arrivals: Arrivals = Field(description="arrival process, or a trace")
     prompt_tokens: Lengths | None = Field(default=None, description="prompt lengths; a trace brings its own")

@@ -8,18 +8,18 @@ from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from sim.documents import WRITTEN
 from sim.workload.extent import Extent
 
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True, description="requests per second")]
-POLICY = ConfigDict(frozen=True, extra="forbid")
 
 
 class Policy(BaseModel):
     """A choice the user names, with its parameters."""
 
-    model_config = POLICY
+    model_config = WRITTEN
 
 
 def renewal_times(

@@ -10,8 +10,9 @@ from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
+from sim.documents import WRITTEN
 from sim.workload.limits import MOST_TOKENS
 
 Tokens = Annotated[int, Field(ge=1, le=MOST_TOKENS, strict=True)]
@@ -22,7 +23,7 @@ Variation = Annotated[float, Field(gt=0, le=100, strict=True, description="stand
 class Bounded(BaseModel):
     """A distribution of lengths between `min` and `max` tokens."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = WRITTEN
 
     min: Tokens = Field(default=1, description="shortest length that occurs")
     max: Tokens | None = Field(default=None, description="longest length that occurs")
