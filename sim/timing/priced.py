@@ -39,14 +39,3 @@ def overlapped(launch: Array, compute: Array, hbm: Array, p: float) -> Priced:
     merged = norm(p, compute, hbm)
     of_compute = (compute / np.maximum(merged, 1e-30)) ** p
     return Priced(launch, merged * of_compute, merged * (1.0 - of_compute), np.zeros_like(merged))
-
-
-def in_sequence(*pieces: Priced) -> Priced:
-    """Pieces one after the other."""
-    launch, compute, hbm, link = pieces[0].launch, pieces[0].compute, pieces[0].hbm, pieces[0].link
-    for piece in pieces[1:]:
-        launch = launch + piece.launch
-        compute = compute + piece.compute
-        hbm = hbm + piece.hbm
-        link = link + piece.link
-    return Priced(launch, compute, hbm, link)

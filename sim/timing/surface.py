@@ -4,7 +4,8 @@ Grids, on each of which a part is exact at the nodes and linear between them:
   tokens   every token count up to 64; then 16j+1, 16j+8, 16(j+1) up to 512 and 64j+1, 64j+32, 64(j+1) beyond,
            where the row tiles of products step
   rows     exact at every number of sequences
-  decodes  for each number of decodes, mean contexts 2^(i/8) apart; the sum is what the engine keeps
+  decodes  for each number of decodes, mean contexts 2^(i/8) apart up to the model's longest (or 2^16),
+           straight beyond; the sum is what the engine keeps
   shared   every token count on the timer's own grid of expert loads: exact
   chunks   the timer's own function
 The error against the timer stays within 0.1 % (tests/test_surface.py).
@@ -25,9 +26,8 @@ _FAR = 1 << 60
 _ROWS_BLOCK = 64
 _DECODES_BLOCK = 32
 _NODES_PER_OCTAVE = 8
-_LONGEST = 22
-"""Mean contexts are tabled up to 2^22 tokens and extrapolated linearly beyond."""
-
+_LONG = 1 << 16
+"""Mean contexts are tabled up to here, or to the model's longest if that is more."""
 Curve = tuple[list[float], list[float], list[float]]
 """Nodes, values and slopes of a piecewise linear function of one sum."""
 
@@ -49,6 +49,8 @@ class StepSurface:
         self._rows: list[float] = [0.0]
         self._shared: list[float] = [0.0]
         self._base: dict[int, float] = {}
+        self._contexts = context_nodes(max(timer.deployment.model.context, _LONG))
+        self._tables: dict[int, tuple[Array, ...]] = {}
         self._curves: dict[int, tuple[Curve, ...]] = {}
 
     def segment(self, decodes: int, sums: Sequence[int], growth: Sequence[int]) -> tuple[float, float, int]:
@@ -136,21 +138,25 @@ class StepSurface:
         self._rows += self._parts.rows(np.arange(start, end, dtype=np.float64)).tolist()
 
     def _tabulate(self, decodes: int) -> tuple[Curve, ...]:
-        """Table the attention of a block of decode numbers and what else such steps cost."""
-        start = (decodes - 1) // _DECODES_BLOCK * _DECODES_BLOCK + 1
-        counts = np.arange(start, start + _DECODES_BLOCK, dtype=np.float64)
-        micro = np.minimum(self._pp, counts)
-        mine = np.ceil(counts / micro)
-        contexts = context_nodes()
-        flat = np.repeat(mine, len(contexts))
-        sums = np.outer(mine, contexts).ravel()
-        terms = self._parts.decodes(flat, [sums] * (1 + len(self.windows)))
-        tables = [term.reshape(len(counts), len(contexts)) for term in terms]
-        tables[0] = tables[0] + self._parts.per_decode(mine)[:, None]
-        for i, n in enumerate(range(start, start + _DECODES_BLOCK)):
-            self._curves[n] = tuple(_curve(n * contexts, table[i]) for table in tables)
-            self._base[n] = self._decode_base(n, int(micro[i]))
-        return self._curves[decodes]
+        """The attention of so many decodes as curves, and what else such a step costs as a number."""
+        micro = min(self._pp, decodes)
+        block, place = divmod(decodes - 1, _DECODES_BLOCK)
+        if block not in self._tables:
+            self._tables[block] = self._decode_block(block)
+        curves = tuple(_curve(decodes * self._contexts, table[place]) for table in self._tables[block])
+        self._curves[decodes] = curves
+        self._base[decodes] = self._decode_base(decodes, micro)
+        return curves
+
+    def _decode_block(self, block: int) -> tuple[Array, ...]:
+        """Seconds by (number of decodes, mean context) for a block of decode numbers, one table per sum."""
+        counts = np.arange(_DECODES_BLOCK, dtype=np.float64) + (block * _DECODES_BLOCK + 1)
+        mine = np.ceil(counts / np.minimum(self._pp, counts))
+        sums = np.outer(mine, self._contexts)
+        flat = np.repeat(mine, len(self._contexts))
+        terms = self._parts.decodes(flat, [sums.ravel()] * (1 + len(self.windows)))
+        first, *others = (term.reshape(sums.shape) for term in terms)
+        return first + self._parts.per_decode(mine)[:, None], *others
 
     def _decode_base(self, decodes: int, micro: int) -> float:
         """Everything of a decode-only step but its attention and the shared part."""
@@ -163,9 +169,10 @@ class StepSurface:
 
 
 @cache
-def context_nodes() -> Array:
-    """Mean contexts from 1 to 2^22, 2^(1/8) apart."""
-    return np.unique(np.round(2.0 ** (np.arange(_LONGEST * _NODES_PER_OCTAVE + 1) / _NODES_PER_OCTAVE)))
+def context_nodes(longest: int) -> Array:
+    """Mean contexts from 1 to the power of two at or above `longest`, 2^(1/8) apart."""
+    octaves = (longest - 1).bit_length()
+    return np.unique(np.round(2.0 ** (np.arange(octaves * _NODES_PER_OCTAVE + 1) / _NODES_PER_OCTAVE)))
 
 
 def token_nodes(start: int, end: int) -> Array:
