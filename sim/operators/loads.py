@@ -92,7 +92,7 @@ def distinct_ranks(routing: Routing, per: int) -> float:
     total = 0
     for draw in range(DRAWS):
         chosen = _stream(routing, draw).chosen
-        total += sum(len(np.unique(unit[row])) for row in chosen)
+        total += sum(len(set(unit[row].tolist())) for row in chosen)
     return total / (DRAWS * EXACT)
 
 

@@ -172,7 +172,9 @@ class StepSurface:
 def context_nodes(longest: int) -> Array:
     """Mean contexts from 1 to the power of two at or above `longest`, 2^(1/8) apart."""
     octaves = (longest - 1).bit_length()
-    return np.unique(np.round(2.0 ** (np.arange(octaves * _NODES_PER_OCTAVE + 1) / _NODES_PER_OCTAVE)))
+    steps = octaves * _NODES_PER_OCTAVE
+    nodes = {round(2.0 ** (i / _NODES_PER_OCTAVE)) for i in range(steps + 1)}
+    return np.array(sorted(nodes), np.float64)
 
 
 def token_nodes(start: int, end: int) -> Array:
