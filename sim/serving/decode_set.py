@@ -117,11 +117,10 @@ class DecodeSet:
         due, size = self.due, self.size
         if ticks == 1:
             return due[self.tick % size]
-        cycles, rest = divmod(ticks, size)
+        needed = ticks // size * self.count
         start = self.tick % size
-        wrapped = start + rest - size
-        needed = sum(due[start : start + rest]) + (sum(due[:wrapped]) if wrapped > 0 else 0)
-        return cycles * self.count + needed
+        stop = start + ticks % size
+        return needed + (sum(due[start:stop]) if stop <= size else sum(due[start:]) + sum(due[: stop - size]))
 
     def ticks_within(self, ticks: int, free: int) -> int:
         """How many of the next `ticks` ticks `free` blocks are enough for."""

@@ -149,13 +149,14 @@ class Engine:
                     self._deliver(batch, end)
             if self.now >= to or self.stalled:
                 return
-            if scheduler.idle:
-                if not flight:
-                    return
-                self.place_taken = True
+            if not self.step_by_step and self._leap(to):
                 continue
-            if self.step_by_step or not self._leap(to):
+            if not scheduler.idle:
                 self._call()
+            elif flight:
+                self.place_taken = True
+            else:
+                return
 
     def next_change(self) -> float:
         """When a sequence will next finish if nobody arrives, or an earlier time at which to look again;
@@ -205,19 +206,22 @@ class Engine:
             first, slope, steps = scheduler.segment(surface)
             if steps > limit - done:
                 steps = limit - done
+            total = steps * first + slope * (steps * (steps - 1) // 2)
             if end >= to:
-                steps, ahead = 1, 0
-            elif end + steps * first + slope * (steps * (steps - 1) // 2) >= to:
+                steps, ahead, total = 1, 0, first
+            elif end + total >= to:
                 within = steps_until(to - end, first, slope, steps)
                 if ahead and within < steps:
                     within, ahead = within + 1, 0
-                steps = within
+                if within < steps:
+                    steps = within
+                    total = steps * first + slope * (steps * (steps - 1) // 2)
             decode_steps(self, call, end, first, slope, steps)
             self.early = ()
             finishing = scheduler.leap(steps)
             done += steps
-            call = end + (steps - 1) * first + slope * ((steps - 1) * (steps - 2) // 2) if steps > 1 else end
-            end += steps * first + slope * (steps * (steps - 1) // 2)
+            end += total
+            call = end - first - slope * (steps - 1)
         self.steps += done
         if depth == 2 and done > 1:
             delivered, previous = flight.popleft()

@@ -203,11 +203,8 @@ class Scheduler:
                     return
                 new = budget
             spare = cache.free - hit.idle - (config.watermark_blocks if running else 0) + hit.blocks
-            fresh = self.blocks_for(past + new)
-            if fresh > spare or (
-                config.scheduler_reserve_full_isl
-                and self.blocks_for(min(known, config.max_model_len)) > spare
-            ):
+            reserved = known if config.scheduler_reserve_full_isl else past + new
+            if self.blocks_for(reserved) > spare:
                 self.blocked = not config.long_prefill_adaptive or config.scheduler_reserve_full_isl
                 return
             waiting.take()

@@ -1,7 +1,7 @@
 """What the engines of a run did, as one flat array of doubles: one row per straight run of decode steps and
 one per step that was looked at. Counts are exact in a double up to 2^53."""
 
-from array import array
+from struct import Struct
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sim.serving.engine import Engine
 
 _COLUMNS = 13
+_pack = Struct(f"{_COLUMNS}d").pack
 
 
 class RunTape:
@@ -22,17 +23,17 @@ class RunTape:
     __slots__ = ("data",)
 
     def __init__(self) -> None:
-        self.data = array("d")
+        self.data = bytearray()
 
     def decode_steps(
         self, engine: "Engine", call: float, start: float, first: float, slope: float, steps: int
     ) -> None:
         """A row of `steps` decode-only steps."""
         decodes, context, running, waiting, used = engine.scheduler.load()
-        self.data.extend((
+        self.data += _pack(
             start, first, slope, steps, decodes, context, 0.0, 0.0, 0.0, decodes * steps, running, waiting,
             used,
-        ))  # fmt: skip
+        )  # fmt: skip
 
     def step(self, engine: "Engine", call: float, start: float, duration: float, batch: Batch) -> None:
         """A row of one step; a call that only preempted took no time and leaves none."""
@@ -43,10 +44,10 @@ class RunTape:
         for tokens, before in batch.chunks:
             new += tokens
             past += before
-        self.data.extend((
+        self.data += _pack(
             start, duration, 0.0, 1.0, batch.decodes, batch.sums[0], new, past, len(batch.chunks),
             batch.decodes + len(batch.firsts), running, waiting, used,
-        ))  # fmt: skip
+        )  # fmt: skip
 
     def rows(self) -> NDArray[np.float64]:
         """All rows, shape (n, 13), a view."""

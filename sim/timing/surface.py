@@ -52,11 +52,28 @@ class StepSurface:
         self._contexts = context_nodes(max(timer.deployment.model.context, _LONG))
         self._tables: dict[int, tuple[Array, ...]] = {}
         self._curves: dict[int, tuple[Curve, ...]] = {}
+        self._whole: dict[int, Curve] = {}
 
     def segment(self, decodes: int, sums: Sequence[int], growth: Sequence[int]) -> tuple[float, float, int]:
         """(first, slope, length): decode-only step i (0 ≤ i < length) takes first + slope·i."""
-        first, slope, length = self.rank_segment(decodes, sums, growth)
-        return first + self.shared(self._ranks * decodes), slope, length
+        if self.windows:
+            first, slope, length = self.rank_segment(decodes, sums, growth)
+            return first + self.shared(self._ranks * decodes), slope, length
+        nodes, values, slopes = self._whole.get(decodes) or self._fold(decodes)
+        total, step = sums[0], growth[0]
+        i = bisect_right(nodes, total, 1, len(slopes)) - 1
+        slope = slopes[i]
+        first = values[i] + slope * (total - nodes[i])
+        if step > 0 and i + 1 < len(slopes):
+            return first, slope * step, int((nodes[i + 1] - total) // step) + 1
+        return first, slope * step, _FAR
+
+    def _fold(self, decodes: int) -> Curve:
+        """The whole of a decode-only step as one curve, where there is one sum."""
+        ((nodes, values, slopes),) = self._curves.get(decodes) or self._tabulate(decodes)
+        constant = self._base[decodes] + self.shared(self._ranks * decodes)
+        curve = self._whole[decodes] = (nodes, [constant + value for value in values], slopes)
+        return curve
 
     def mixed(self, decodes: int, sums: Sequence[int], chunks: Sequence[tuple[int, int]]) -> float:
         """Seconds of one step with prefill chunks (new, past) beside the decodes."""
