@@ -198,6 +198,35 @@ def test_models_show_gives_the_exact_parameter_count(capsys):
     assert "518,983,059,456" in capsys.readouterr().out
 
 
+LLAMA = {
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "hidden_size": 4096,
+    "intermediate_size": 11008,
+    "num_attention_heads": 32,
+    "num_hidden_layers": 32,
+    "num_key_value_heads": 32,
+    "vocab_size": 32000,
+    "max_position_embeddings": 4096,
+    "tie_word_embeddings": False,
+}
+
+
+def test_a_hugging_face_config_is_understood_or_refused_by_name(tmp_path, capsys):
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(LLAMA))
+    assert execute(["models", "check", str(config), "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)["total_params"] == 6_738_415_616
+    config.write_text(json.dumps(LLAMA | {"architectures": ["RetroForCausalLM"]}))
+    assert execute(["models", "check", str(config)]) == 2
+    assert "RetroForCausalLM" in capsys.readouterr().err
+
+
+def test_models_with_recurrent_layers_show_their_state(capsys):
+    assert execute(["models", "show", "qwen3-next-80b-a3b"]) == 0
+    assert "Recurrent state" in capsys.readouterr().out
+
+
 def test_the_version_is_printed():
     done = run_python("-c", "from sim.cli import main; main()", "--version")
     assert done.stdout.strip() == f"bandwall {sim.__version__}"
