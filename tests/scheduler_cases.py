@@ -12,6 +12,26 @@ Config: TypeAlias = dict[str, Any]
 Row: TypeAlias = dict[str, Any]
 Pieces: TypeAlias = list[list[int]]
 
+PLAIN: Config = {
+    "block_size": 4,
+    "num_gpu_blocks": 100,
+    "max_model_len": 40,
+    "max_num_batched_tokens": 40,
+    "max_num_scheduled_tokens": None,
+    "max_num_seqs": 8,
+    "max_num_active_seqs": None,
+    "enable_chunked_prefill": True,
+    "long_prefill_token_threshold": 0,
+    "long_prefill_token_threshold_adaptive": False,
+    "enable_prefix_caching": True,
+    "policy": "fcfs",
+    "watermark": 0.0,
+    "scheduler_reserve_full_isl": True,
+    "async_scheduling": False,
+    "step_time": {"a_ns": 1000, "b_ns_per_scheduled_token": 10, "c_ns_per_context_token": 1},
+    "max_steps": None,
+}
+
 BLOCK_SIZES = (1, 2, 3, 4, 4, 5, 8, 8, 16, 32, 64)
 MOST_STEPS = 1500  # cuts cases that would never end
 

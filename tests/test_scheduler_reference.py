@@ -10,30 +10,10 @@ import pytest
 import reference_scheduler
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scheduler_cases import Config, Row, random_case
+from scheduler_cases import PLAIN, Config, Row, random_case
 
 from sim.validation.conformance_case import Case, TraceConfig, TraceRequest, read_case
 from sim.validation.conformance_replay import replay
-
-PLAIN: Config = {
-    "block_size": 4,
-    "num_gpu_blocks": 100,
-    "max_model_len": 40,
-    "max_num_batched_tokens": 40,
-    "max_num_scheduled_tokens": None,
-    "max_num_seqs": 8,
-    "max_num_active_seqs": None,
-    "enable_chunked_prefill": True,
-    "long_prefill_token_threshold": 0,
-    "long_prefill_token_threshold_adaptive": False,
-    "enable_prefix_caching": True,
-    "policy": "fcfs",
-    "watermark": 0.0,
-    "scheduler_reserve_full_isl": True,
-    "async_scheduling": False,
-    "step_time": {"a_ns": 1000, "b_ns_per_scheduled_token": 10, "c_ns_per_context_token": 1},
-    "max_steps": None,
-}
 
 
 def request(

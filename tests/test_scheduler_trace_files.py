@@ -10,31 +10,13 @@ import pytest
 import reference_scheduler
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scheduler_cases import Config, Row
+from scheduler_cases import PLAIN, Config, Row
 
 from sim.errors import UserError
 from sim.validation import validate_scheduler
 from sim.validation.conformance_case import FORMAT, read_case
 
-CONFIG: Config = {
-    "block_size": 4,
-    "num_gpu_blocks": 12,
-    "max_model_len": 40,
-    "max_num_batched_tokens": 16,
-    "max_num_scheduled_tokens": None,
-    "max_num_seqs": 4,
-    "max_num_active_seqs": None,
-    "enable_chunked_prefill": True,
-    "long_prefill_token_threshold": 0,
-    "long_prefill_token_threshold_adaptive": False,
-    "enable_prefix_caching": True,
-    "policy": "fcfs",
-    "watermark": 0.0,
-    "scheduler_reserve_full_isl": True,
-    "async_scheduling": True,
-    "step_time": {"a_ns": 1000, "b_ns_per_scheduled_token": 10, "c_ns_per_context_token": 1},
-    "max_steps": None,
-}
+CONFIG: Config = PLAIN | {"num_gpu_blocks": 12, "max_num_batched_tokens": 16, "async_scheduling": True}
 REQUESTS: list[Row] = [
     {"arrival_ns": 0, "priority": 0, "max_tokens": 5, "out_seg": 100, "pieces": [[1, 9], [2, 3]]},
     {"arrival_ns": 700, "priority": 1, "max_tokens": 9, "out_seg": 101, "pieces": [[1, 9]]},
