@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, cast, get_args
 
-from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 
 from sim.errors import nearest
 from sim.units import (
@@ -167,42 +168,54 @@ def dump_figure(figure: Figure) -> object:
     return out
 
 
-def _annotation(dimension: Dimension) -> tuple[PlainValidator, PlainSerializer, WithJsonSchema]:
-    plain = {"type": "number"} if dimension is NUMBER else {"type": "string"}
-    mapping = {
-        "type": "object",
-        "additionalProperties": False,
-        "required": ["value"],
-        "properties": {
-            "value": plain,
-            "low": plain,
-            "high": plain,
-            "basis": {"enum": list(get_args(Basis))},
-            "source": {"type": "string"},
-            "group": {"type": "string"},
-        },
-    }
-    return (
-        PlainValidator(lambda raw: parse_figure(raw, dimension)),
-        PlainSerializer(dump_figure),
-        WithJsonSchema(
-            {
-                "anyOf": [plain, mapping],
-                "description": f"{dimension.name}, as in '{dimension.example}', plain or as a figure",
-            }
-        ),
-    )
+class _FigureOf:
+    """What pydantic asks of a field that holds a figure of one dimension.
+
+    One hook answers for PlainValidator and PlainSerializer, which would examine the functions and build the
+    dataclass's own schema anew at every field: most of what it costs to build the hardware schemas.
+    """
+
+    def __init__(self, dimension: Dimension) -> None:
+        self._dimension = dimension
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            lambda raw: parse_figure(raw, self._dimension),
+            serialization=core_schema.plain_serializer_function_ser_schema(dump_figure),
+        )
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, object]:
+        plain = {"type": "number"} if self._dimension is NUMBER else {"type": "string"}
+        mapping = {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["value"],
+            "properties": {
+                "value": plain,
+                "low": plain,
+                "high": plain,
+                "basis": {"enum": list(get_args(Basis))},
+                "source": {"type": "string"},
+                "group": {"type": "string"},
+            },
+        }
+        return {
+            "anyOf": [plain, mapping],
+            "description": f"{self._dimension.name}, as in '{self._dimension.example}', plain or as a figure",
+        }
 
 
-BandwidthFigure = Annotated[Figure, *_annotation(BANDWIDTH)]
-BytesFigure = Annotated[Figure, *_annotation(BYTES)]
-FlopRateFigure = Annotated[Figure, *_annotation(FLOP_RATE)]
-OpRateFigure = Annotated[Figure, *_annotation(OP_RATE)]
-TimeFigure = Annotated[Figure, *_annotation(TIME)]
-PowerFigure = Annotated[Figure, *_annotation(POWER)]
-FrequencyFigure = Annotated[Figure, *_annotation(FREQUENCY)]
-EnergyPerFlopFigure = Annotated[Figure, *_annotation(ENERGY_PER_FLOP)]
-EnergyPerByteFigure = Annotated[Figure, *_annotation(ENERGY_PER_BYTE)]
-PriceFigure = Annotated[Figure, *_annotation(USD)]
-HourlyPriceFigure = Annotated[Figure, *_annotation(USD_PER_HOUR)]
-NumberFigure = Annotated[Figure, *_annotation(NUMBER)]
+BandwidthFigure = Annotated[Figure, _FigureOf(BANDWIDTH)]
+BytesFigure = Annotated[Figure, _FigureOf(BYTES)]
+FlopRateFigure = Annotated[Figure, _FigureOf(FLOP_RATE)]
+OpRateFigure = Annotated[Figure, _FigureOf(OP_RATE)]
+TimeFigure = Annotated[Figure, _FigureOf(TIME)]
+PowerFigure = Annotated[Figure, _FigureOf(POWER)]
+FrequencyFigure = Annotated[Figure, _FigureOf(FREQUENCY)]
+EnergyPerFlopFigure = Annotated[Figure, _FigureOf(ENERGY_PER_FLOP)]
+EnergyPerByteFigure = Annotated[Figure, _FigureOf(ENERGY_PER_BYTE)]
+PriceFigure = Annotated[Figure, _FigureOf(USD)]
+HourlyPriceFigure = Annotated[Figure, _FigureOf(USD_PER_HOUR)]
+NumberFigure = Annotated[Figure, _FigureOf(NUMBER)]

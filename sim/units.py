@@ -8,6 +8,7 @@ the dimension's closed, case-sensitive list, so that "4.8 tb/s", "5 m" in a time
 import math
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import BeforeValidator, WithJsonSchema
@@ -82,6 +83,7 @@ def _plain_number(value: object) -> float:
     return number
 
 
+@lru_cache(maxsize=1024)  # a profile's figures are read alone, within its cluster and within the scenario
 def _split(text: str, dimension: Dimension) -> tuple[float, str]:
     if dimension is TIME and (match := _LONG_TIME.match(text)):
         return float(match[1]) * _LONG_SECONDS[match[2][0]], "s"
