@@ -88,9 +88,7 @@ class Scheduler:
         if self.open_decodes:
             self._fill_blocks(ticks)
         decoding.advance(ticks)
-        if decoding.leaving[0][0] < decoding.tick:
-            return self._leave()
-        return []
+        return self._leave()
 
     def segment(self, surface: Surface) -> tuple[float, float, int]:
         """(first, slope, length) of the present decodes' next steps."""
@@ -247,7 +245,7 @@ class Scheduler:
     def grow(self, request: int, tokens: int, filled: int) -> None:
         """Extend a table to cover `tokens` and register the blocks that `filled` known tokens fill."""
         book = self.book
-        blocks = self.blocks_for(tokens)
+        blocks = self.held - (-tokens // self.size)
         self.cache.take(blocks - book.blocks[request])
         book.blocks[request] = blocks
         table = book.table[request]
@@ -306,6 +304,8 @@ class Scheduler:
     def _leave(self) -> list[int]:
         """Who computed the last token in the call just made: drains until the batch is delivered."""
         decoding, book = self.decoding, self.book
+        if decoding.leaving[0][0] >= decoding.tick:
+            return []
         left = decoding.pop_leaving(decoding.tick - 1)
         if left and not self.config.enable_chunked_prefill:
             self.blocked = False  # what they took of the budget is the head's from the next call on
@@ -322,7 +322,8 @@ class Scheduler:
         """Prefills whose known tokens are now all computed yield a token and decode on."""
         book = self.book
         for part in (batch.advanced, batch.admitted):
-            for request, *_ in part:
+            for entry in part:
+                request = entry[0]
                 if book.computed[request] == book.known[request]:
                     batch.firsts.append(request)
                     self.yield_token(request, batch)
@@ -333,7 +334,8 @@ class Scheduler:
         computed = book.computed[request]
         remaining = book.prompt[request] + book.cap[request] - computed - 1
         self.prefilling.pop(request, None)
-        self.starved.pop(request, None)
+        if self.starved:
+            self.starved.pop(request, None)
         if remaining:
             self.join_decodes(request, computed, remaining)
         else:
