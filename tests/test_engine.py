@@ -33,7 +33,8 @@ class KinkedSurface(LinearSurface):
 
     def mixed(self, decodes, sums, chunks):
         over = max(0, sums[0] - self.kink)
-        return super().mixed(decodes, sums, chunks) + self.per_context * over + self.per_window * sum(sums[1:])
+        extra = self.per_context * over + self.per_window * sum(sums[1:])
+        return super().mixed(decodes, sums, chunks) + extra
 
 
 @st.composite
@@ -183,9 +184,7 @@ def test_lockstep_ranks_step_at_the_pace_of_the_slowest():
     surface = LinearSurface(0.01, 1e-4, 1e-6)
     requests = Requests(np.zeros(2), np.array([4000, 10]), np.array([20, 20]))
     together = serve_fleet(requests, surface, lone(ranks=2)).requests
-    alone = serve_fleet(
-        Requests(np.zeros(1), np.array([4000]), np.array([20])), surface, lone()
-    ).requests
+    alone = serve_fleet(Requests(np.zeros(1), np.array([4000]), np.array([20])), surface, lone()).requests
     assert together.finish[0] == pytest.approx(alone.finish[0], rel=1e-12)
     assert together.finish[1] == pytest.approx(alone.finish[0], rel=1e-12)
 
@@ -203,7 +202,8 @@ def test_a_second_identical_prompt_is_served_from_the_prefix_cache():
 
 
 def test_least_outstanding_never_sends_to_a_busier_replica():
-    requests = Requests(np.array([0.0, 0.001, 0.002, 0.003]), np.array([5000, 5, 5, 5]), np.array([400, 2, 2, 2]))
+    arrival = np.array([0.0, 0.001, 0.002, 0.003])
+    requests = Requests(arrival, np.array([5000, 5, 5, 5]), np.array([400, 2, 2, 2]))
     config = dataclasses.replace(lone(replicas=2), router="least_outstanding")
     table = serve_fleet(requests, LinearSurface(0.001, 1e-5, 0.0), config).requests
     assert table.replica[0] == 0
