@@ -26,6 +26,8 @@ _FAR = 1 << 60
 _ROWS_BLOCK = 64
 _DECODES_BLOCK = 32
 _NODES_PER_OCTAVE = 8
+_MEMO = 1 << 16
+"""Chunks remembered before the memo starts afresh."""
 _LONG = 1 << 16
 """Mean contexts are tabled up to here, or to the model's longest if that is more."""
 Curve = tuple[list[float], list[float], list[float]]
@@ -53,6 +55,7 @@ class StepSurface:
         self._tables: dict[int, tuple[Array, ...]] = {}
         self._curves: dict[int, tuple[Curve, ...]] = {}
         self._whole: dict[int, Curve] = {}
+        self._chunk: dict[tuple[int, int], float] = {}
 
     def segment(self, decodes: int, sums: Sequence[int], growth: Sequence[int]) -> tuple[float, float, int]:
         """(first, slope, length): decode-only step i (0 ≤ i < length) takes first + slope·i."""
@@ -111,7 +114,7 @@ class StepSurface:
         for chunk in chunks:
             tokens += chunk[0]
         sequences = decodes + len(chunks)
-        seconds = self._parts.chunks(chunks)
+        seconds = self._lone(chunks[0]) if len(chunks) == 1 else self._parts.chunks(chunks)
         if self._pp > 1:
             micro = max(1, min(self._pp, sequences))
             tokens, sequences, seconds = -(-tokens // micro), -(-sequences // micro), seconds / micro
@@ -128,6 +131,15 @@ class StepSurface:
         for (nodes, values, slopes), total in zip(curves, sums, strict=True):
             i = bisect_right(nodes, total, 1, len(slopes)) - 1
             seconds += values[i] + slopes[i] * (total - nodes[i])
+        return seconds
+
+    def _lone(self, chunk: tuple[int, int]) -> float:
+        """A step's only chunk, the usual case; lengths recur."""
+        seconds = self._chunk.get(chunk)
+        if seconds is None:
+            if len(self._chunk) >= _MEMO:
+                self._chunk.clear()
+            seconds = self._chunk[chunk] = self._parts.chunks((chunk,))
         return seconds
 
     def shared(self, tokens: int) -> float:
