@@ -24,7 +24,7 @@ from sim.serving.lockstep import LockstepRanks
 from sim.serving.records import FINISHED, REJECTED, UNFINISHED, RequestTable, RunResult
 from sim.serving.routers import Router, RouterName, make_router
 from sim.serving.scheduler import Scheduler
-from sim.serving.tape import RunTape, segments, series
+from sim.serving.tape import RunTape, segments, series, spent
 from sim.timing.surface_protocol import Surface
 from sim.workload.requests import Requests
 
@@ -206,10 +206,8 @@ class _Fleet:
         """The records of the run."""
         rows = [tape.rows() for tape in self.tapes]
         table = self._table()
-        ends = [
-            r[-1, 0] + r[-1, 3] * r[-1, 1] + r[-1, 2] * r[-1, 3] * (r[-1, 3] - 1) / 2 for r in rows if len(r)
-        ]
-        duration = float(max(ends, default=0.0))
+        ends = [float(r["start"][-1] + spent(r[-1:])[0]) for r in rows if len(r)]
+        duration = max(ends, default=0.0)
         blocks = self.config.scheduler.num_blocks
         done = all(engine.scheduler.idle for engine in self.engines)
         result = RunResult(

@@ -14,6 +14,7 @@ from sim.serving.engine import Engine
 from sim.serving.lockstep import LockstepRanks
 from sim.serving.records import FINISHED, RunResult
 from sim.serving.scheduler import Scheduler
+from sim.serving.tape import spent
 
 
 class InvariantError(AssertionError):
@@ -59,10 +60,10 @@ def _check_order(result: RunResult) -> None:
 
 def _check_clock(result: RunResult) -> None:
     rows = result.segments
-    spent = rows.steps * rows.first + rows.slope * (rows.steps * (rows.steps - 1) / 2)
-    _require(bool(np.all(spent >= 0)), "a step took negative time")
+    busy = spent(rows)
+    _require(bool(np.all(busy >= 0)), "a step took negative time")
     same = rows.replica[1:] == rows.replica[:-1]
-    late = rows.start[1:] - (rows.start[:-1] + spent[:-1])
+    late = rows.start[1:] - (rows.start[:-1] + busy[:-1])
     slack = 1e-9 * max(result.duration, 1.0)
     _require(bool(np.all(late[same] >= -slack)), "two steps of one engine overlap")
 

@@ -1,5 +1,5 @@
-"""What the engines of a run did, as one flat array of doubles: one row per straight run of decode steps and
-one per step that was looked at. Counts are exact in a double up to 2^53."""
+"""What the engines of a run did, packed: one row per straight run of decode steps and one per step that was
+looked at."""
 
 from struct import Struct
 from typing import TYPE_CHECKING
@@ -13,8 +13,16 @@ from sim.serving.records import Series, StepSegments
 if TYPE_CHECKING:
     from sim.serving.engine import Engine
 
-_COLUMNS = 13
-_pack = Struct(f"{_COLUMNS}d").pack
+_TIMES = ("start", "first", "slope")
+_COUNTS = (
+    "steps", "decodes", "context", "chunk_tokens", "chunk_past", "chunks", "yielded", "running", "waiting",
+    "held",
+)  # fmt: skip
+_ROW = np.dtype([*((name, np.float64) for name in _TIMES), *((name, np.int64) for name in _COUNTS)])
+_pack = Struct(f"={len(_TIMES)}d{len(_COUNTS)}q").pack
+
+Rows = NDArray[np.void]
+"""Rows of one engine, structured by column name."""
 
 
 class RunTape:
@@ -29,54 +37,58 @@ class RunTape:
         self, engine: "Engine", call: float, start: float, first: float, slope: float, steps: int
     ) -> None:
         """A row of `steps` decode-only steps."""
-        decodes, context, running, waiting, used = engine.scheduler.load()
+        decodes, context, running, waiting, held = engine.scheduler.load()
         self.data += _pack(
-            start, first, slope, steps, decodes, context, 0.0, 0.0, 0.0, decodes * steps, running, waiting,
-            used,
-        )  # fmt: skip
+            start, first, slope, steps, decodes, context, 0, 0, 0, decodes * steps, running, waiting, held
+        )
 
     def step(self, engine: "Engine", call: float, start: float, duration: float, batch: Batch) -> None:
         """A row of one step; a call that only preempted took no time and leaves none."""
         if batch.empty:
             return
-        _, _, running, waiting, used = engine.scheduler.load()
+        _, _, running, waiting, held = engine.scheduler.load()
         new = past = 0
         for tokens, before in batch.chunks:
             new += tokens
             past += before
         self.data += _pack(
-            start, duration, 0.0, 1.0, batch.decodes, batch.sums[0], new, past, len(batch.chunks),
-            batch.decodes + len(batch.firsts), running, waiting, used,
+            start, duration, 0.0, 1, batch.decodes, batch.sums[0], new, past, len(batch.chunks),
+            batch.decodes + len(batch.firsts), running, waiting, held,
         )  # fmt: skip
 
-    def rows(self) -> NDArray[np.float64]:
-        """All rows, shape (n, 13), a view."""
-        return np.frombuffer(self.data, np.float64).reshape(-1, _COLUMNS)
+    def rows(self) -> Rows:
+        """All rows, a view."""
+        return np.frombuffer(self.data, _ROW)
 
 
-def segments(tapes: list[NDArray[np.float64]]) -> StepSegments:
-    """The rows of all replicas as named columns."""
+def spent(rows: Rows | StepSegments) -> NDArray[np.float64]:
+    """Seconds of each row: m·first + slope·m(m-1)/2."""
+    if isinstance(rows, StepSegments):
+        first, slope, steps = rows.first, rows.slope, rows.steps
+    else:
+        first, slope, steps = rows["first"], rows["slope"], rows["steps"]
+    return steps * first + slope * (steps * (steps - 1) / 2)
+
+
+def segments(tapes: list[Rows]) -> StepSegments:
+    """The rows of all replicas as columns."""
     rows = tapes[0] if len(tapes) == 1 else np.concatenate(tapes)
-
-    def whole(column: int) -> NDArray[np.int64]:
-        return rows[:, column].astype(np.int64)
-
     return StepSegments(
-        start=rows[:, 0],
-        first=rows[:, 1],
-        slope=rows[:, 2],
-        steps=whole(3),
-        decodes=whole(4),
-        context=whole(5),
-        chunk_tokens=whole(6),
-        chunk_past=whole(7),
-        chunks=whole(8),
-        yielded=whole(9),
+        start=rows["start"],
+        first=rows["first"],
+        slope=rows["slope"],
+        steps=rows["steps"],
+        decodes=rows["decodes"],
+        context=rows["context"],
+        chunk_tokens=rows["chunk_tokens"],
+        chunk_past=rows["chunk_past"],
+        chunks=rows["chunks"],
         replica=np.repeat(np.arange(len(tapes)), [len(tape) for tape in tapes]),
+        yielded=rows["yielded"],
     )
 
 
-def series(tapes: list[NDArray[np.float64]], duration: float, kv_blocks: int, bins: int = 500) -> Series:
+def series(tapes: list[Rows], duration: float, kv_blocks: int, bins: int = 500) -> Series:
     """Time-weighted means of the fleet's state over `bins` equal bins from 0 to `duration`.
 
     Each row holds its state from its start to its end, and an engine is empty between rows; the integral of
@@ -88,31 +100,24 @@ def series(tapes: list[NDArray[np.float64]], duration: float, kv_blocks: int, bi
     for rows in tapes:
         if not len(rows):
             continue
-        start, first, slope, steps = rows[:, 0], rows[:, 1], rows[:, 2], rows[:, 3]
-        spent = steps * first + slope * (steps * (steps - 1) / 2)
-        times = np.column_stack((start, start + spent)).ravel()
+        start, busy = rows["start"], spent(rows)
+        times = np.column_stack((start, start + busy)).ravel()
         weights = (
-            rows[:, 10] * spent,
-            rows[:, 11] * spent,
-            rows[:, 12] * spent,
-            spent,
-            steps,
-            rows[:, 9],
-            rows[:, 6],
-        )
+            rows["running"] * busy, rows["waiting"] * busy, rows["held"] * busy, busy, rows["steps"],
+            rows["yielded"], rows["chunk_tokens"],
+        )  # fmt: skip
         for j, weight in enumerate(weights):
             reached = np.cumsum(weight)
             integral = np.column_stack((reached - weight, reached)).ravel()
             sums[j] += np.diff(np.interp(edges, times, integral))
-    running, waiting, used, busy, steps_run, out, prompt = sums / width if width else sums
-    steps_run = np.maximum(steps_run, 1e-300)
+    running, waiting, held, busy, steps, yielded, prompt = sums / width if width else sums
     return Series(
         time=edges[:-1],
         width=width,
         running=running,
         waiting=waiting,
-        kv_used=used / max(kv_blocks * len(tapes), 1),
-        step_time=np.where(busy > 0, busy / steps_run, 0.0),
-        output_rate=out,
+        kv_used=held / max(kv_blocks * len(tapes), 1),
+        step_time=np.divide(busy, steps, out=np.zeros(bins), where=steps > 0),
+        output_rate=yielded,
         prompt_rate=prompt,
     )
