@@ -129,8 +129,8 @@ class Engine:
 
     def submit(self, request: int, time: float) -> None:
         """A request arrives; the engine must have been advanced to `time`."""
-        if (self.stalled or self.scheduler.idle) and not self.flight:
-            self.now = max(self.now, time)
+        if not self.flight and time > self.now and (self.stalled or self.scheduler.idle):
+            self.now = time
         self.stalled = False
         self.scheduler.submit(request)
 
@@ -196,7 +196,6 @@ class Engine:
                     flight[0] = (end, None)
                     self._deliver(previous, end)
                     self.early = previous.finishing
-                    limit = scheduler.horizon()
                 else:
                     limit = 1  # it frees blocks and a seat before the call after the next
         surface, decode_steps = self.surface, self.tape.decode_steps

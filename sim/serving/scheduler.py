@@ -60,14 +60,14 @@ class Scheduler:
         must be looked at. An arrival ends it only where `blocked` is false."""
         decoding = self.decoding
         count = decoding.count
-        if not count or self.prefilling or self.starved or count > self.budget:
+        waiting = self.waiting
+        if not count or (waiting and not self.blocked):
+            return 0
+        if self.prefilling or self.starved or count > self.budget:
             return 0
         ticks = decoding.straight()
-        if self.waiting:
-            if not self.blocked:
-                return 0
-            if self.open_decodes and len(self.running) < self.config.max_num_seqs:
-                ticks = min(ticks, self._ticks_before_fill())
+        if waiting and self.open_decodes and len(self.running) < self.config.max_num_seqs:
+            ticks = min(ticks, self._ticks_before_fill())
         free = self.cache.free
         if (ticks // self.size + 1) * count <= free:
             return ticks
@@ -88,7 +88,7 @@ class Scheduler:
         if self.open_decodes:
             self._fill_blocks(ticks)
         decoding.advance(ticks)
-        return self._leave()
+        return self._leave() if decoding.leaving[0][0] < decoding.tick else []
 
     def segment(self, surface: Surface) -> tuple[float, float, int]:
         """(first, slope, length) of the present decodes' next steps."""
@@ -113,7 +113,7 @@ class Scheduler:
     def schedule(self) -> Batch:
         """One call: who computes how many tokens in the next step."""
         decoding = self.decoding
-        due = decoding.blocks_due(1)
+        due = decoding.due[decoding.tick % self.size]
         requests = len(self.running) + len(self.waiting)
         cap = self.long_prefill_cap(requests) if self.threshold else 0
         budget = self.budget - decoding.count
@@ -130,7 +130,7 @@ class Scheduler:
                 budget -= self._advance_prefill(request, self._chunk(request, budget, cap), batch)
         if self.waiting:
             self.admit(batch, budget, cap)
-        if decoding.leaving:
+        if decoding.leaving and decoding.leaving[0][0] < decoding.tick:
             batch.finishing = self._leave()
         self._complete(batch)
         return batch
@@ -286,16 +286,15 @@ class Scheduler:
 
     # -- membership of the decode set ---------------------------------------------------------------------
 
-    def join_decodes(self, request: int, computed: int, remaining: int) -> None:
-        """The request decodes from the next call on."""
-        self.decoding.join(request, computed, remaining)
-        if self.book.open[request] and self.config.enable_prefix_caching:
+    def join_fills(self, request: int) -> None:
+        """An open request decodes from the next call on: the blocks it fills can be asked for."""
+        if self.config.enable_prefix_caching:
             phase = -self.book.offset[request] - 1 + self.filled_lag()
             self.fills[phase % self.size][request] = None
             self.open_decodes += 1
 
     def quit_fills(self, request: int) -> None:
-        """The request no longer decodes."""
+        """A request no longer decodes."""
         if self.book.open[request] and self.config.enable_prefix_caching:
             phase = -self.book.offset[request] - 1 + self.filled_lag()
             del self.fills[phase % self.size][request]
@@ -304,8 +303,6 @@ class Scheduler:
     def _leave(self) -> list[int]:
         """Who computed the last token in the call just made: drains until the batch is delivered."""
         decoding, book = self.decoding, self.book
-        if decoding.leaving[0][0] >= decoding.tick:
-            return []
         left = decoding.pop_leaving(decoding.tick - 1)
         if left and not self.config.enable_chunked_prefill:
             self.blocked = False  # what they took of the budget is the head's from the next call on
@@ -337,7 +334,9 @@ class Scheduler:
         if self.starved:
             self.starved.pop(request, None)
         if remaining:
-            self.join_decodes(request, computed, remaining)
+            self.decoding.join(request, computed, remaining)
+            if book.open[request]:
+                self.join_fills(request)
         else:
             book.state[request] = DRAINING
             batch.finishing.append(request)
