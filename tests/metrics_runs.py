@@ -200,7 +200,7 @@ def mini_cluster(
 ) -> Cluster:
     """Eight chips of which only what metrics look at has a meaning; 50 W of the box per chip."""
     kernel_numbers = {
-        name: {"bf16": 0.8} if name in ("gemm_mma", "prefill_mma", "moe_mma") else 0.8
+        name: {"bf16": 0.8} if name in ("gemm_mma", "prefill_mma", "moe_mma", "moe_io_passes") else 0.8
         for name in KernelFamily.__slots__
         if name != "name"
     }

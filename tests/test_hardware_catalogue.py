@@ -154,7 +154,7 @@ def test_a_family_is_complete_with_every_type(name: str) -> None:
 @pytest.mark.parametrize("name", chip_names())
 def test_a_type_without_kernel_figures_takes_those_of_the_default(name: str) -> None:
     kernels = load_chip(name)[0].kernels
-    for shares in (kernels.gemm_mma, kernels.prefill_mma, kernels.moe_mma):
+    for shares in (kernels.gemm_mma, kernels.prefill_mma, kernels.moe_mma, kernels.moe_io_passes):
         assert set(shares) == {*DTYPES, "fp16", "default"}
         assert shares["fp16"] == shares["bf16"]
 

@@ -86,7 +86,7 @@ def as_mla_prefill(r: Row) -> PrefillAttention:
     return PrefillAttention("x", "x", 1, work, Heads(heads, heads, 192, 128, heads * 320, "bf16", "bf16"))
 
 
-def as_experts(r: Row) -> Experts:
+def as_experts(r: Row, dtype: str = "bf16") -> Experts:
     """A row of balanced loads: the remainder dealt out rank by rank."""
     tokens, experts, ep = int(r["num_tokens"]), int(r["num_experts"]), int(r["moe_ep_size"])
     pairs = tokens * int(r["topk"])
@@ -95,9 +95,7 @@ def as_experts(r: Row) -> Experts:
     counts[order[: pairs % experts]] += 1
     loads = expert_loads(counts[None, None, :], np.array([float(tokens)]), ep)
     inter = int(r["inter_size"]) // int(r["moe_tp_size"])
-    return Experts(
-        "x", "x", 1, loads, int(r["hidden_size"]), inter, True, "bf16", "bf16", "bf16", gathered=True
-    )
+    return Experts("x", "x", 1, loads, int(r["hidden_size"]), inter, True, dtype, dtype, dtype, gathered=True)
 
 
 @pytest.mark.parametrize("profile", ["h100-hgx", "a100-hgx"])
@@ -132,6 +130,17 @@ def test_experts_are_within_a_quarter_of_silicon_where_kernels_are_tuned() -> No
         "moe", "bfloat16", lambda r: r["distribution"] == "balanced" and r["framework"] == "trtllm"
     )
     assert mean_error(rows, as_experts) < 0.25
+
+
+@pytest.mark.parametrize("profile", ["h100-hgx", "h200-hgx"])
+def test_block_scaled_experts_are_within_a_quarter_of_silicon_in_every_stack_on_long_steps(
+    profile: str,
+) -> None:
+    def keep(r: Row) -> bool:
+        return r["distribution"] == "balanced" and r["num_tokens"] >= 256 and r["framework"] != "sglang"
+
+    rows = sampled("moe", "fp8_block", keep, profile.replace("-hgx", "_sxm"))
+    assert mean_error(rows, lambda r: as_experts(r, "fp8"), profile) < 0.25
 
 
 def test_one_row_beyond_a_full_tile_costs_what_it_costs_on_silicon_within_a_factor_of_two() -> None:

@@ -99,7 +99,7 @@ class KernelFamily:
     moe_mma: Mapping[str, float]
     moe_hbm: float
     moe_launch: float
-    moe_io_passes: float
+    moe_io_passes: Mapping[str, float]
     elementwise_hbm: float
     elementwise_launch: float
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
-from sim.figures import Resolution, TimeFigure
+from sim.figures import NumberFigure, Resolution, TimeFigure
 from sim.hardware.chip import KernelFamily
 from sim.hardware.fields import Factor, Part, Share
 
@@ -18,13 +18,14 @@ Key = Literal["default", "bf16", "fp8", "int8", "fp4", "int4"]
 DEFAULT = "default"
 
 
-def _with_default(shares: dict[Key, Share]) -> dict[Key, Share]:
-    if DEFAULT not in shares:
+def _with_default(by_type: dict[Key, NumberFigure]) -> dict[Key, NumberFigure]:
+    if DEFAULT not in by_type:
         raise ValueError("needs the key 'default', for arithmetic types that have no figure of their own")
-    return shares
+    return by_type
 
 
 Shares = Annotated[dict[Key, Share], AfterValidator(_with_default)]
+Factors = Annotated[dict[Key, Factor], AfterValidator(_with_default)]
 
 
 class Kernels(Part):
@@ -50,7 +51,7 @@ class Kernels(Part):
     moe_mma: Shares
     moe_hbm: Share
     moe_launch: TimeFigure
-    moe_io_passes: Factor
+    moe_io_passes: Factors
     elementwise_hbm: Share
     elementwise_launch: TimeFigure
 
@@ -58,7 +59,7 @@ class Kernels(Part):
 def resolve_kernels(name: str, kernels: Kernels, resolution: Resolution) -> KernelFamily:
     """The parameters as SI floats; a type without a figure of its own has the default's."""
 
-    def shares(field: str, figures: Mapping[Key, Share]) -> dict[str, float]:
+    def by_type(field: str, figures: Mapping[Key, NumberFigure]) -> dict[str, float]:
         taken: dict[str, float] = {
             key: resolution.take(f"{field}.{key}", figure) for key, figure in figures.items()
         }
@@ -68,14 +69,14 @@ def resolve_kernels(name: str, kernels: Kernels, resolution: Resolution) -> Kern
     take = resolution.take
     return KernelFamily(
         name=name,
-        gemm_mma=shares("gemm_mma", kernels.gemm_mma),
+        gemm_mma=by_type("gemm_mma", kernels.gemm_mma),
         gemm_hbm=take("gemm_hbm", kernels.gemm_hbm),
         gemm_launch=take("gemm_launch", kernels.gemm_launch),
         gemm_feed=take("gemm_feed", kernels.gemm_feed),
         split_k_launch=take("split_k_launch", kernels.split_k_launch),
         overlap_norm=take("overlap_norm", kernels.overlap_norm),
         quant_launch=take("quant_launch", kernels.quant_launch),
-        prefill_mma=shares("prefill_mma", kernels.prefill_mma),
+        prefill_mma=by_type("prefill_mma", kernels.prefill_mma),
         prefill_exp=take("prefill_exp", kernels.prefill_exp),
         prefill_launch=take("prefill_launch", kernels.prefill_launch),
         prefill_passes=take("prefill_passes", kernels.prefill_passes),
@@ -85,10 +86,10 @@ def resolve_kernels(name: str, kernels: Kernels, resolution: Resolution) -> Kern
         mla_decode_hbm=take("mla_decode_hbm", kernels.mla_decode_hbm),
         mla_decode_mma=take("mla_decode_mma", kernels.mla_decode_mma),
         mla_decode_launch=take("mla_decode_launch", kernels.mla_decode_launch),
-        moe_mma=shares("moe_mma", kernels.moe_mma),
+        moe_mma=by_type("moe_mma", kernels.moe_mma),
         moe_hbm=take("moe_hbm", kernels.moe_hbm),
         moe_launch=take("moe_launch", kernels.moe_launch),
-        moe_io_passes=take("moe_io_passes", kernels.moe_io_passes),
+        moe_io_passes=by_type("moe_io_passes", kernels.moe_io_passes),
         elementwise_hbm=take("elementwise_hbm", kernels.elementwise_hbm),
         elementwise_launch=take("elementwise_launch", kernels.elementwise_launch),
     )

@@ -3,7 +3,7 @@
 For row tile b_m, column tile b_n and split-K s, on n_c cores with K' = ⌈K/s/64⌉·64:
   tiles  = batch·⌈M/b_m⌉·⌈N/b_n⌉·s,  waves = ⌈tiles/n_c⌉
   t_tile = max( 2·b_m·b_n·K'/(η_c·P/n_c), (b_m·a + b_n·w)·K'/(η_f·F/n_c) )
-           + [stored type ≠ arithmetic type] u·b_n·K'/(V/n_c) + 2·b_m·b_n/(η_f·F/n_c)
+           + [stored type must be unpacked] u·b_n·K'/(V/n_c) + 2·b_m·b_n/(η_f·F/n_c)
   t_mem  = max( (W + A + C)/(η_b·B), first tile's weights at one core's share c·η_b·B/n_c )
   T = t0 + min over the menu of ‖waves·(t_tile + τ), t_mem‖_p + [s > 1]·(τ_s + 8·s·M·N/(η_f·F))
 t0 launch and gap to the next kernel, P matrix peak, V vector peak, F operand feed (L2 or scratchpad fill),
@@ -71,16 +71,23 @@ def tile_bytes(rows: int, columns: int) -> int:
 
 
 def tile_time(
-    rates: Rates, mma: float, rows: Array, columns: Array, depth: Array, weights: str, arithmetic: str
+    rates: Rates,
+    mma: float,
+    rows: Array,
+    columns: Array,
+    depth: Array,
+    weights: str,
+    arithmetic: str,
+    unpack: float = DEQUANTISE_FLOPS,
 ) -> Array:
-    """t_tile of tiles rows × columns × depth."""
+    """t_tile of tiles rows × columns × depth; `unpack` is u, vector operations per stored weight."""
     k = rates.kernels
     feed = k.gemm_feed * rates.feed / rates.cores
     multiply = 2.0 * rows * columns * depth * (rates.cores / (mma * rates.peak(arithmetic)))
     operands = (rows * bytes_per_value(arithmetic) + columns * weight_bytes_per_value(weights)) * depth / feed
     inner = np.maximum(multiply, operands)
-    if weights != arithmetic:
-        inner = inner + DEQUANTISE_FLOPS * columns * depth * rates.cores / rates.vector
+    if weights != arithmetic and not rates.mixes(weights, arithmetic):
+        inner = inner + unpack * columns * depth * rates.cores / rates.vector
     return inner + 2.0 * rows * columns / feed
 
 

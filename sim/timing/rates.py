@@ -38,6 +38,13 @@ class Rates:
         """Whether a core can load its next piece of work while it ends one: both fit its memory."""
         return self.scratchpad >= 2 * WORKING_SET
 
+    def mixes(self, weights: str, arithmetic: str) -> bool:
+        """Whether the matrix engines take weights and activations of these types as they are. Engines that
+        multiply 4-bit floats do so with any narrow float on the other side (PTX tcgen05.mma kind::mxf8f6f4;
+        AMD v_mfma_scale_f32 f8f6f4)."""
+        narrow = ("fp8", "fp4")
+        return weights in narrow and arithmetic in narrow and "fp4" in self.peaks
+
     def peak(self, dtype: str) -> float:
         """FLOP/s of an arithmetic type; fp16 counts as bf16."""
         return self.peaks["bf16" if dtype == "fp16" else dtype]
