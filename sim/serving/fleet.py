@@ -22,7 +22,7 @@ from sim.serving.invariants import check_run, checks_wanted
 from sim.serving.kv_cache import Path, Table
 from sim.serving.lockstep import LockstepRanks
 from sim.serving.records import FINISHED, REJECTED, UNFINISHED, RequestTable, RunResult
-from sim.serving.routers import Router, RouterName, make_router
+from sim.serving.routers import Replicas, Router, RouterName, make_router
 from sim.serving.scheduler import Scheduler
 from sim.serving.tape import RunTape, segments, series, spent
 from sim.timing.surface_protocol import Surface
@@ -106,7 +106,7 @@ class _Fleet:
         self.book = _book(requests, config.scheduler)
         self.tapes = [RunTape() for _ in range(config.replicas)]
         self.engines = [self._engine(surface, tape, step_by_step) for tape in self.tapes]
-        self.router: Router = make_router(config.router, self.engines, self._first_segment)
+        self.router: Router = make_router(config.router, Replicas(self.engines, requests.pieces))
         self.replica: list[int] = [0] * len(requests)
 
     def _engine(self, surface: Surface, tape: RunTape, step_by_step: bool) -> Engine:
@@ -115,10 +115,6 @@ class _Fleet:
         unit = ranks[0] if len(ranks) == 1 else LockstepRanks(ranks)
         depth = 2 if config.async_scheduling else 1
         return Engine(unit, self.book, surface, tape, depth=depth, step_by_step=step_by_step)
-
-    def _first_segment(self, request: int) -> int | None:
-        pieces = self.requests.pieces
-        return pieces[request][0][0] if pieces is not None and pieces[request] else None
 
     def run(self) -> None:
         if self.requests.concurrency is not None:
