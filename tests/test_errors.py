@@ -1,5 +1,6 @@
 """Whatever a user gets wrong ends with exit code 2, one clear sentence and no half-written file."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,36 @@ def test_a_requests_table_of_unknown_format_is_refused(tmp_path, capsys):
     path = tmp_path / "right.yaml"
     path.write_text(SCENARIO)
     assert ".xlsx" in refused(["run", str(path), "--requests", str(tmp_path / "table.xlsx")], capsys)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--html", "no/page.html"], "no folder"),
+        (["--html", "folder"], "folder"),
+        (["--html", "-"], "only --json"),
+        (["--requests", "-"], "only --json"),
+        (["--requests", "table"], ".csv or .parquet"),
+        (["--requests", "same.csv", "--html", "same.csv"], "another output"),
+        (["--html", "right.yaml"], "the scenario itself"),
+        (["--resolved", "right.yaml"], "the scenario itself"),
+    ],
+)
+def test_outputs_that_cannot_all_be_written_are_refused_before_any_is(
+    options, named, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "right.yaml").write_text(SCENARIO)
+    (tmp_path / "folder").mkdir()
+    assert named in refused(["run", "right.yaml", "--json", "result.json", *options], capsys)
+    assert {path.name for path in tmp_path.iterdir()} == {"right.yaml", "folder"}
+    assert (tmp_path / "right.yaml").read_text() == SCENARIO
+
+
+def test_several_outputs_may_be_thrown_away(tmp_path, capsys):
+    path = tmp_path / "right.yaml"
+    path.write_text(SCENARIO)
+    assert execute(["explain", str(path), "--json", os.devnull, "--html", os.devnull]) == 0
 
 
 TRACES = [

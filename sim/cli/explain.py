@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sim.cli.options import FidelityName, HtmlFile, JsonFile, ScenarioFile, Sets, overrides
-from sim.cli.output import console, table, write_json, write_page
+from sim.cli.output import console, require_outputs, table, write_json, write_page
 from sim.cli.wording import layout, percent, significant
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def explain(
     import sim
     from sim.cli.run_tables import print_assumptions
 
+    require_outputs(scenario, json, html)
     loaded = sim.load(scenario, overrides(sets, fidelity))
     step = sim.explain(loaded, decode=decode, context=context, prefill=prefill, prefix=prefix)
     write_json(json, step.to_json())

@@ -14,6 +14,31 @@ if TYPE_CHECKING:
 Row = Sequence[str]
 
 
+def require_outputs(scenario: Path, json: str | None, *pages: Path | None) -> None:
+    """Refuses outputs that could not be written or would fall on one another, before the work for them.
+
+    Args:
+        scenario: the file that is read; no output may take its place.
+        json: the target of `--json`, where "-" is standard output.
+        pages: the other targets, each a file.
+    """
+    from sim import documents
+    from sim.errors import UserError
+
+    targets = [Path(json)] if json is not None and json != "-" else []
+    targets += [page for page in pages if page is not None]
+    taken = {scenario.resolve(): "the scenario itself"}
+    for target in targets:
+        if str(target) == "-":
+            raise UserError("only --json can go to standard output as '-'; give a file name")
+        documents.require_writable(target)
+        place = target.resolve()
+        if place in taken:
+            raise UserError(f"cannot write {target}: it is {taken[place]}")
+        if not place.exists() or place.is_file():  # a device such as /dev/null takes any number of outputs
+            taken[place] = "asked for as another output too"
+
+
 def write_json(target: str | None, content: object) -> None:
     """Writes `content` as JSON to a file or, for "-", to standard output; NaN and infinities are null."""
     if target is None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sim.cli.options import FidelityName, HtmlFile, JsonFile, ScenarioFile, Sets, overrides
-from sim.cli.output import console, write_json, write_page
+from sim.cli.output import console, require_outputs, write_json, write_page
 
 if TYPE_CHECKING:
     from sim import Outcome
@@ -45,6 +45,11 @@ def run(
     import sim
     from sim.cli.run_tables import print_outcome
 
+    require_outputs(scenario, json, html, requests, resolved)
+    if requests is not None:
+        from sim.metrics import require_request_format
+
+        require_request_format(requests)
     outcome = sim.simulate(sim.load(scenario, overrides(sets, fidelity, seed)))
     write_json(json, outcome.to_json())
     _write_resolved(outcome, json, resolved)

@@ -3,6 +3,16 @@
 from sim.documents.reading import Document, load, parse
 from sim.documents.trees import overlaid
 from sim.documents.validation import WRITTEN, validate
-from sim.documents.writing import write_bytes, write_text
+from sim.documents.writing import require_writable, write_bytes, write_text
 
-__all__ = ["WRITTEN", "Document", "load", "overlaid", "parse", "validate", "write_bytes", "write_text"]
+__all__ = [
+    "WRITTEN",
+    "Document",
+    "load",
+    "overlaid",
+    "parse",
+    "require_writable",
+    "validate",
+    "write_bytes",
+    "write_text",
+]

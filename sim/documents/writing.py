@@ -7,6 +7,24 @@ from pathlib import Path
 from sim.errors import UserError
 
 
+def require_writable(path: Path) -> None:
+    """Refuses an output that could not be written, before the work that makes it.
+
+    Raises:
+        UserError: for a folder, a folder that is not there, a folder or file that may not be written.
+    """
+    folder = path.resolve().parent
+    if path.is_dir():
+        reason = "it is a folder"
+    elif not folder.is_dir():
+        reason = f"there is no folder {folder}"
+    elif not os.access(path if path.exists() else folder, os.W_OK):
+        reason = "permission denied"
+    else:
+        return
+    raise UserError(f"cannot write {path}: {reason}")
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes a UTF-8 file whole or not at all.
 

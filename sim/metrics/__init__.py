@@ -4,7 +4,7 @@ docs/metrics.md defines every field of the record.
 """
 
 from sim.metrics.bottleneck import OperatorShare, TimeBreakdown, time_breakdown
-from sim.metrics.export import write_requests
+from sim.metrics.export import require_request_format, write_requests
 from sim.metrics.fleet import Fleet
 from sim.metrics.record import Header, Summary, Value
 from sim.metrics.slo import SloSpec
@@ -21,6 +21,7 @@ __all__ = [
     "TimeBreakdown",
     "Value",
     "Window",
+    "require_request_format",
     "summarise",
     "time_breakdown",
     "write_requests",

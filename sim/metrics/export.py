@@ -33,14 +33,26 @@ class _Parquet(Protocol):
     def write_table(self, table: object, where: io.BytesIO) -> None: ...
 
 
+def require_request_format(path: Path) -> None:
+    """Refuses a request table that could not be made, before the run that fills it.
+
+    Raises:
+        UserError: for an ending that is not one of `FORMATS`, for Parquet without pyarrow.
+    """
+    if path.suffix not in FORMATS:
+        found = f"not '{path.suffix}'" if path.suffix else "and this name has no ending"
+        raise UserError(f"{path}: a request table is written as {' or '.join(FORMATS)}, {found}")
+    if path.suffix == ".parquet":
+        _pyarrow(path)
+
+
 def write_requests(result: RunResult, path: Path) -> None:
     """Write the run's requests to `path`, in the format its ending names.
 
     Raises:
         UserError: for another ending, for Parquet without pyarrow, for a path that cannot be written.
     """
-    if path.suffix not in FORMATS:
-        raise UserError(f"{path}: a request table is written as {' or '.join(FORMATS)}, not '{path.suffix}'")
+    require_request_format(path)
     columns = request_columns(result)
     if path.suffix == ".csv":
         write_text(path, to_csv(columns))
@@ -101,14 +113,19 @@ def to_parquet(columns: dict[str, Column], path: Path) -> bytes:
     Raises:
         UserError: if pyarrow is not installed.
     """
+    arrow, parquet = _pyarrow(path)
+    file = io.BytesIO()
+    parquet.write_table(arrow.table(columns), file)
+    return file.getvalue()
+
+
+def _pyarrow(path: Path) -> tuple[_Arrow, _Parquet]:
     try:
-        arrow = cast("_Arrow", cast("object", importlib.import_module("pyarrow")))
-        parquet = cast("_Parquet", cast("object", importlib.import_module("pyarrow.parquet")))
+        arrow = importlib.import_module("pyarrow")
+        parquet = importlib.import_module("pyarrow.parquet")
     except ImportError:
         raise UserError(
             f"{path}: writing Parquet needs pyarrow, which is not installed "
             "(pip install 'bandwall[parquet]'), or choose a .csv file"
         ) from None
-    file = io.BytesIO()
-    parquet.write_table(arrow.table(columns), file)
-    return file.getvalue()
+    return cast("_Arrow", cast("object", arrow)), cast("_Parquet", cast("object", parquet))
