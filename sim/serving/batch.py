@@ -1,7 +1,7 @@
 """What a scheduler is told, and what one of its calls decides."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,8 @@ class SchedulerConfig:
     sequence_blocks: int = 0
 
 
-@dataclass(slots=True)
 class Batch:
-    """One scheduled step.
+    """One scheduled step; written out by hand because every step makes one.
 
     `decodes` sequences decode with the aggregates `sums`; `chunks` are (new, past) of the others, in order.
     `admitted` lists (request, new, past, resumed), `advanced` (request, new) of running prefills, and
@@ -43,18 +42,24 @@ class Batch:
     batches of data-parallel ranks that step together.
     """
 
-    decodes: int
-    sums: list[int]
-    chunks: list[tuple[int, int]] = field(default_factory=list)
-    admitted: list[tuple[int, int, int, bool]] = field(default_factory=list)
-    advanced: list[tuple[int, int]] = field(default_factory=list)
-    preempted: Sequence[int] = ()
-    firsts: list[int] = field(default_factory=list)
-    finishing: list[int] = field(default_factory=list)
-    late: Sequence[int] = ()
-    left_out: Sequence[int] = ()
-    order: list[tuple[int, int]] | None = None
-    ranks: "Sequence[Batch]" = ()
+    __slots__ = (
+        "admitted", "advanced", "chunks", "decodes", "finishing", "firsts", "late", "left_out", "order",
+        "preempted", "ranks", "sums",
+    )  # fmt: skip
+
+    def __init__(self, decodes: int, sums: list[int], finishing: Sequence[int] = ()) -> None:
+        self.decodes = decodes
+        self.sums = sums
+        self.chunks: list[tuple[int, int]] = []
+        self.admitted: list[tuple[int, int, int, bool]] = []
+        self.advanced: list[tuple[int, int]] = []
+        self.firsts: list[int] = []
+        self.finishing = finishing
+        self.preempted: Sequence[int] = ()
+        self.late: Sequence[int] = ()
+        self.left_out: Sequence[int] = ()
+        self.order: list[tuple[int, int]] | None = None
+        self.ranks: Sequence[Batch] = ()
 
     @property
     def empty(self) -> bool:

@@ -42,19 +42,13 @@ class DecodeSet:
         order = book.order[request]
         book.state[request] = DECODE
         book.offset[request] = offset
-        last = tick + remaining - 1
         self.count += 1
         self.due[-offset % self.size] += 1
         self.sums[0] += computed + 1
         self.growth[0] += 1
-        heappush(self.leaving, (last, order, request))
-        for j, window in enumerate(self.windows, 1):
-            if computed + 1 < window:
-                self.sums[j] += computed + 1
-                self.growth[j] += 1
-                heappush(self.saturating[j - 1], (window - offset - 1, order, request))
-            else:
-                self.sums[j] += window
+        heappush(self.leaving, (tick + remaining - 1, order, request))
+        if self.windows:
+            self._join_windows(request, computed + 1, order)
 
     def pop_leaving(self, tick: int) -> list[int]:
         """The members whose last token is computed at `tick`, in order of admission; they leave.
@@ -73,13 +67,22 @@ class DecodeSet:
             self.due[-book.offset[request] % self.size] -= 1
             self.sums[0] -= context
             self.growth[0] -= 1
-            for j, window in enumerate(self.windows, 1):
-                if context < window:
-                    self.sums[j] -= context
-                    self.growth[j] -= 1
-                else:
-                    self.sums[j] -= window
+            if self.windows:
+                self._leave_windows(context)
         return left
+
+    def _join_windows(self, request: int, context: int, order: int) -> None:
+        for j, window in enumerate(self.windows, 1):
+            self.sums[j] += min(context, window)
+            if context < window:
+                self.growth[j] += 1
+                heappush(self.saturating[j - 1], (self.tick + window - context, order, request))
+
+    def _leave_windows(self, context: int) -> None:
+        for j, window in enumerate(self.windows, 1):
+            self.sums[j] -= min(context, window)
+            if context < window:
+                self.growth[j] -= 1
 
     def advance(self, ticks: int) -> None:
         """Every member has computed `ticks` more tokens; at most up to the next saturation."""

@@ -227,7 +227,7 @@ class Engine:
             if previous is not None:
                 self._deliver(previous, delivered)
             flight.append((call, None))
-        flight.append((end, Batch(0, [], finishing=finishing) if finishing else None))
+        flight.append((end, Batch(0, [], finishing) if finishing else None))
         return True
 
     def _call(self) -> None:

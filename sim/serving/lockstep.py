@@ -76,7 +76,7 @@ class LockstepRanks:
             batch.admitted += part.admitted
             batch.preempted = [*batch.preempted, *part.preempted]
             batch.firsts += part.firsts
-            batch.finishing += part.finishing
+            batch.finishing = [*batch.finishing, *part.finishing]
             batch.left_out = [*batch.left_out, *part.left_out]
         return batch
 
@@ -102,9 +102,8 @@ class LockstepRanks:
             def own(requests: Sequence[int], rank: Scheduler = rank) -> list[int]:
                 return [request for request in requests if rank_of[request] is rank]
 
-            part = Batch(
-                0, [], firsts=own(batch.firsts), finishing=own(batch.finishing), late=own(batch.late)
-            )
+            part = Batch(0, [], own(batch.finishing))
+            part.firsts, part.late = own(batch.firsts), own(batch.late)
             rank.deliver(part, time)
         for request in batch.finishing:
             del rank_of[request]

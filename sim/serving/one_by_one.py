@@ -146,7 +146,7 @@ class _Call:
         scheduler, book, batch = self.s, self.book, self.batch
         for request in (*self.scheduled, *(r for r, *_ in batch.admitted)):
             if book.computed[request] >= book.known[request] + book.inflight[request]:
-                if book.state[request] == PREFILL:
+                if book.state[request] == PREFILL and request in self.scheduled:
                     batch.firsts.append(request)
                 book.inflight[request] = 0
                 scheduler.yield_token(request, batch)

@@ -132,7 +132,8 @@ class Scheduler:
             self.admit(batch, budget, cap)
         if decoding.leaving and decoding.leaving[0][0] < decoding.tick:
             batch.finishing = self._leave()
-        self._complete(batch)
+        for request in batch.firsts:
+            self.yield_token(request, batch)
         return batch
 
     def price(self, batch: Batch, surface: Surface) -> float:
@@ -162,11 +163,18 @@ class Scheduler:
     def _advance_prefill(self, request: int, new: int, batch: Batch) -> int:
         book = self.book
         past = book.computed[request]
-        self.grow(request, past + new, past + new)
-        book.computed[request] = past + new
-        batch.chunks.append((new, past))
+        self._compute(request, past, new, batch)
         batch.advanced.append((request, new))
         return new
+
+    def _compute(self, request: int, past: int, new: int, batch: Batch) -> None:
+        """A chunk of a prefill; if all known tokens are then computed, the request yields a token."""
+        book, computed = self.book, past + new
+        self.grow(request, computed, computed)
+        book.computed[request] = computed
+        batch.chunks.append((new, past))
+        if computed == book.known[request]:
+            batch.firsts.append(request)
 
     def long_prefill_cap(self, requests: int) -> int:
         """The most tokens one prompt may compute in a call that finds so many requests; 0 for no cap."""
@@ -231,9 +239,7 @@ class Scheduler:
         self.running[request] = None
         self.prefilling[request] = None
         book.state[request] = PREFILL
-        self.grow(request, past + new, past + new)
-        book.computed[request] = past + new
-        batch.chunks.append((new, past))
+        self._compute(request, past, new, batch)
         batch.admitted.append((request, new, past, resumed))
 
     # -- blocks -------------------------------------------------------------------------------------------
@@ -315,16 +321,6 @@ class Scheduler:
             book.blocks[request] = self.blocks_for(computed)
         return left
 
-    def _complete(self, batch: Batch) -> None:
-        """Prefills whose known tokens are now all computed yield a token and decode on."""
-        book = self.book
-        for part in (batch.advanced, batch.admitted):
-            for entry in part:
-                request = entry[0]
-                if book.computed[request] == book.known[request]:
-                    batch.firsts.append(request)
-                    self.yield_token(request, batch)
-
     def yield_token(self, request: int, batch: Batch) -> None:
         """A sequence out of the decode set yields a token in this batch: it joins the set, or drains."""
         book = self.book
@@ -339,7 +335,7 @@ class Scheduler:
                 self.join_fills(request)
         else:
             book.state[request] = DRAINING
-            batch.finishing.append(request)
+            batch.finishing = [*batch.finishing, request]
             self.blocked = False
 
     # -- after the step -----------------------------------------------------------------------------------
