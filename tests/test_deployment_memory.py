@@ -308,6 +308,12 @@ def test_the_nearest_fit_fits_and_nothing_with_fewer_chips_in_its_order_does(wei
             assert not memory_map(replace(asked, parallel=layout)).fits
 
 
+def test_a_dense_model_is_spread_by_tensor_parallelism_before_pipeline_stages():
+    fit = nearest_fit(unchecked(H100, "bf16", Parallel(tp=1), load_model("llama-3.1-70b")))
+    assert fit is not None
+    assert (fit.deployment.parallel.tp, fit.deployment.parallel.pp) == (2, 1)
+
+
 def test_a_layout_that_fits_is_its_own_nearest_fit():
     asked = on(H200, "fp8", tp=8, ep=8)
     fit = nearest_fit(asked)

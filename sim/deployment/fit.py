@@ -63,7 +63,7 @@ def _chip_counts(deployment: Deployment) -> Iterator[int]:
 
 def _distance(layout: Parallel, deployment: Deployment) -> tuple[bool, int, int, int, int, int]:
     asked = deployment.parallel
-    full = asked.ep == asked.tp * asked.dp
+    full = asked.ep > 1 and asked.ep == asked.tp * asked.dp
     same_experts = layout.ep == (layout.tp * layout.dp if full else asked.ep)
     changed = (layout.tp != asked.tp) + (layout.pp != asked.pp) + (layout.dp != asked.dp) + (not same_experts)
     return layout.tp > deployment.cluster.server, changed, layout.dp, layout.pp, layout.tp, layout.ep
