@@ -130,10 +130,39 @@ def test_an_interrupted_run_ends_quietly(small, capsys, monkeypatch):
     assert "Traceback" not in capsys.readouterr().err
 
 
+def test_requests_that_never_ran_are_explained_and_leave_no_nan(small, capsys):
+    assert execute(["run", str(small), "--set", "workload.prompt_tokens.value=200000"]) == 0
+    said = capsys.readouterr().out
+    assert "40 of 40 requests are rejected" in said
+    assert "max_model_len, 131,072 tokens" in said
+    assert "nan" not in said
+
+
+def test_answers_that_end_early_are_counted(small, capsys):
+    assert execute(["run", str(small), "--set", "deployment.engine.max_model_len=520"]) == 0
+    assert "40 of 40 answers end early, at max_model_len, 520 tokens." in capsys.readouterr().out
+
+
+def test_a_synthetic_load_is_named_in_the_result(small, capsys):
+    load = "workload={arrivals: {process: synthetic, preset: azure-conv-like, rate: 5}, num_requests: 20}"
+    assert execute(["run", str(small), "--set", load, "--json", "-"]) == 0
+    assert any("synthetic" in note for note in json.loads(capsys.readouterr().out)["notes"])
+
+
+@pytest.mark.parametrize("room", ["models", "hardware"])
+def test_names_in_a_list_can_be_read_in_full(room, capsys):
+    assert execute([room, "list", "--json", "-"]) == 0
+    written, shown = capsys.readouterr()
+    names = [entry["name"] for entry in json.loads(written)]
+    assert names
+    assert [name for name in names if name not in shown.split()] == []
+
+
 def test_recorded_scheduler_decisions_are_validated(shared, capsys):
     cases = sorted((shared / "conformance" / "open").glob("0[12]_*.json.gz"))
     assert execute(["validate", "scheduler", *map(str, cases), "--json", "-"]) == 0
     assert json.loads(capsys.readouterr().out) == {
+        "version": sim.__version__,
         "cases": len(cases),
         "identical": len(cases),
         "differing": [],

@@ -209,6 +209,7 @@ def test_a_wrong_override_is_quoted(override, named, tmp_path, capsys):
         (["--decode", "100"], "max_num_seqs"),
         (["--decode", "64", "--context", "10000000"], "KV cache"),
         (["--prefill", "1000000"], "max_num_batched_tokens"),
+        (["--prefix", "100"], "--prefill"),
     ],
 )
 def test_a_step_that_cannot_be_is_refused(step, named, tmp_path, capsys):

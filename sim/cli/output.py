@@ -92,7 +92,8 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Row], align: str = 
     body = Table(box=box.SIMPLE_HEAD if headed else None, show_header=headed, pad_edge=False)
     for index, name in enumerate(columns):
         numeric = align[index] == "r" if align else index > 0
-        body.add_column(name, justify="right" if numeric else "left", no_wrap=numeric)
+        named = headed and index == 0  # a name has to be readable in full, to be typed or copied
+        body.add_column(name, justify="right" if numeric else "left", no_wrap=numeric or named)
     for row in rows:
         # Text, not str: a name from a user's file is no markup.
         body.add_row(*(Text(cell) for cell in row))

@@ -1,5 +1,6 @@
 """How numbers and layouts are worded in tables; an absent number is a dash."""
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,7 +15,9 @@ def percent(share: object) -> str:
 
 
 def significant(value: float) -> str:
-    """Three significant digits, thousands separated, never in scientific notation."""
+    """Three significant digits, thousands separated, never in scientific notation; NaN is absent."""
+    if math.isnan(value):
+        return ABSENT
     size = abs(value)
     digits = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3
     return f"{value:,.{digits}f}"

@@ -109,6 +109,8 @@ def _check(
     for name, value in (("decode", decode), ("context", context), ("prefill", prefill), ("prefix", prefix)):
         if value < 0:
             raise UserError(f"--{name} {value}: must not be negative")
+    if prefix and not prefill:
+        raise UserError(f"--prefix {prefix}: belongs to a prefill chunk; give its new tokens with --prefill")
     if decode + prefill == 0:
         raise UserError("--decode 0 --prefill 0: a step needs at least one token to compute")
     if decode and context < 1:

@@ -218,10 +218,28 @@ class _Fleet:
             block_size=self.config.scheduler.block_size,
             end_reason="all_done" if done else "stuck",
             clients=self.requests.clients,
+            notes=self._notes(table),
         )
         if checks_wanted():
             check_run(result, self.engines)
         return result
+
+    def _notes(self, table: RequestTable) -> tuple[str, ...]:
+        """What about the requests is not as a reader would take it to be."""
+        everyone = f"{len(table.status):,}"
+        limit = f"max_model_len, {self.config.scheduler.max_model_len:,} tokens"
+        rejected = int((table.status == REJECTED).sum())
+        unfinished = int((table.status == UNFINISHED).sum())
+        cut = int(((table.output_tokens < self.requests.output_tokens) & (table.status == FINISHED)).sum())
+        notes = [f"Workload: {self.requests.synthetic}."] if self.requests.synthetic else []
+        if rejected:
+            why = f"their prompts leave no room for an answer within {limit}"
+            notes.append(f"{rejected:,} of {everyone} requests are rejected: {why}.")
+        if unfinished:
+            notes.append(f"{unfinished:,} of {everyone} requests can never be scheduled and do not finish.")
+        if cut:
+            notes.append(f"{cut:,} of {everyone} answers end early, at {limit}.")
+        return tuple(notes)
 
     def _table(self) -> RequestTable:
         book, requests = self.book, self.requests

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sim.validation.conformance_case import Case, Row, read_case
 from sim.validation.conformance_replay import replay
+from sim.version import __version__
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,12 @@ class SchedulerReport:
     def to_json(self) -> dict[str, object]:
         """Plain data."""
         differing = [asdict(d) for d in self.differing]
-        return {"cases": self.cases, "identical": self.identical, "differing": differing}
+        return {
+            "version": __version__,
+            "cases": self.cases,
+            "identical": self.identical,
+            "differing": differing,
+        }
 
 
 def validate_scheduler(files: Sequence[Path]) -> SchedulerReport:

@@ -22,6 +22,7 @@ class Requests:
         output_segment: identity of each request's generated tokens; used where `pieces` is given.
         session: session of each request, -1 for none; empty if there are none.
         client: index into `clients`; empty with a single client.
+        synthetic: what is drawn, estimated or left out instead of recorded; the result's notes say it.
     """
 
     arrival: NDArray[np.float64]
