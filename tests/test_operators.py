@@ -25,7 +25,7 @@ from sim.operators import (
     sample_loads,
 )
 from sim.operators.chunks import TILE, causal_pairs
-from sim.operators.loads import DRAWS, LOAD_GRID, distinct_ranks
+from sim.operators.loads import DEFAULT_SKEW, DRAWS, LOAD_GRID, distinct_ranks
 from tests.chips import axk1, deployed, llama
 
 chunk_lists = st.lists(st.tuples(st.integers(1, 3000), st.integers(0, 5000)), min_size=1, max_size=4)
@@ -197,6 +197,17 @@ def test_no_expert_gets_more_tokens_than_there_are() -> None:
     hot = Routing(experts=8, top_k=2, ep=8, skew=4.0)
     tokens = (3, 64, 100, 5000)
     assert (sample_loads(hot, tokens).pairs <= np.array(tokens)[:, None, None]).all()
+
+
+def test_a_popular_few_experts_spare_a_short_step_weights_and_cost_the_busiest_rank_work() -> None:
+    def loads(skew: float) -> tuple[float, float]:
+        alone = sample_loads(Routing(experts=256, top_k=8, ep=1, skew=skew), (32,))
+        spread = sample_loads(Routing(experts=256, top_k=8, ep=8, skew=skew), (4096,))
+        return float(alone.active.mean()), float(spread.pairs.max(axis=2).mean())
+
+    uniform, usual, power_law = loads(0.0), loads(DEFAULT_SKEW), loads(1.2)
+    assert power_law[0] < usual[0] < uniform[0]
+    assert power_law[1] > usual[1] > uniform[1]
 
 
 def test_the_same_routing_gives_the_same_loads_and_another_epoch_others() -> None:
