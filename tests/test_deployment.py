@@ -140,10 +140,10 @@ def test_a_raw_tree_of_the_wrong_shape_is_left_for_validation_to_refuse(wrong: o
             "deployment.parallel.pcp: 2 is refused, context parallelism comes with serving at scale",
         ),
         ({"dcp": 2}, "deployment.parallel.dcp: 2 is refused"),
-        ({"tp": 3}, "tp: 3 does not divide the 64 of attention heads; 1, 2, 4, 8, 16, 32, 64 are allowed"),
+        ({"tp": 3}, "tp: 3 does not divide the 64 attention heads; 1, 2, 4, 8, 16, 32, 64 are allowed"),
         ({"tp": 8, "ep": 3}, "ep: 3 does not divide tp·dp·pcp = 8; 1, 2, 4, 8 are allowed"),
         ({"pp": 62}, "pp: 62 stages for the 61 layers of ax-k1; give at most 61"),
-        ({"tp": 16, "dp": 5, "ep": 5}, "ep: 5 does not divide the 192 of experts"),
+        ({"tp": 16, "dp": 5, "ep": 5}, "ep: 5 does not divide the 192 experts"),
     ],
 )
 def test_an_uneven_split_is_refused_with_the_sizes_that_are_allowed(parallel: dict[str, int], says: str):

@@ -312,6 +312,9 @@ def test_a_dense_model_is_spread_by_tensor_parallelism_before_pipeline_stages():
     fit = nearest_fit(unchecked(H100, "bf16", Parallel(tp=1), load_model("llama-3.1-70b")))
     assert fit is not None
     assert (fit.deployment.parallel.tp, fit.deployment.parallel.pp) == (2, 1)
+    fit = nearest_fit(unchecked(H100, "bf16", Parallel(tp=1), load_model("llama-3.1-405b")))
+    assert fit is not None
+    assert (fit.deployment.parallel.tp, fit.deployment.parallel.pp) == (8, 2)
 
 
 def test_a_layout_that_fits_is_its_own_nearest_fit():

@@ -2,7 +2,8 @@
 
 Candidates have the same model, precision, engine and chip. They are tried by number of chips; among
 layouts on as many chips the one nearest to what was asked for comes first: tensor parallelism
-within a server, fewest sizes changed, more pipeline stages before more attention-dp ranks.
+within a server, no more pipeline stages than servers (or than asked for), fewest sizes changed, more
+pipeline stages before more attention-dp ranks.
 """
 
 from collections.abc import Iterator
@@ -61,12 +62,13 @@ def _chip_counts(deployment: Deployment) -> Iterator[int]:
     yield from (n * server for n in range(2, MOST_SERVERS + 1) if n * server >= asked)
 
 
-def _distance(layout: Parallel, deployment: Deployment) -> tuple[bool, int, int, int, int, int]:
-    asked = deployment.parallel
+def _distance(layout: Parallel, deployment: Deployment) -> tuple[bool, bool, int, int, int, int, int]:
+    asked, server = deployment.parallel, deployment.cluster.server
+    stages = max(asked.pp, -(-layout.chips // server))
     full = asked.ep > 1 and asked.ep == asked.tp * asked.dp
     same_experts = layout.ep == (layout.tp * layout.dp if full else asked.ep)
     changed = (layout.tp != asked.tp) + (layout.pp != asked.pp) + (layout.dp != asked.dp) + (not same_experts)
-    return layout.tp > deployment.cluster.server, changed, layout.dp, layout.pp, layout.tp, layout.ep
+    return layout.tp > server, layout.pp > stages, changed, layout.dp, layout.pp, layout.tp, layout.ep
 
 
 def shortfall(deployment: Deployment, memory: MemoryMap) -> str:

@@ -55,12 +55,12 @@ def _layer_problem(layer: Layer, parallel: Parallel, weights: str) -> str | None
     if attention:
         return attention
     if isinstance(layer.ffn, DenseFfn):
-        return _uneven("tp", parallel.tp, layer.ffn.inter, "FFN width")
+        return _uneven("tp", parallel.tp, layer.ffn.inter, f"FFN width of {layer.ffn.inter}")
     return _experts_problem(layer.ffn, parallel, weights)
 
 
 def _attention_problem(attention: Attention, tp: int) -> str | None:
-    heads = _uneven("tp", tp, attention.heads, "attention heads")
+    heads = _uneven("tp", tp, attention.heads, f"{attention.heads} attention heads")
     if heads or isinstance(attention, Mla):
         return heads
     groups = attention.kv_heads if isinstance(attention, Gqa) else attention.key_heads
@@ -77,8 +77,9 @@ def _experts_problem(ffn: MoeFfn, parallel: Parallel, weights: str) -> str | Non
     if ranks % parallel.ep:
         return f"ep: {parallel.ep} does not divide tp·dp·pcp = {ranks}; {_sizes(ranks)} are allowed"
     if ffn.experts % parallel.ep:
-        return _uneven("ep", parallel.ep, ffn.experts, "experts")
-    if ffn.shared_inter and (shared := _uneven("tp", parallel.tp, ffn.shared_inter, "shared expert width")):
+        return _uneven("ep", parallel.ep, ffn.experts, f"{ffn.experts} experts")
+    width = f"shared expert width of {ffn.shared_inter}"
+    if ffn.shared_inter and (shared := _uneven("tp", parallel.tp, ffn.shared_inter, width)):
         return shared
     block = SCALE_BLOCK.get(weights, 1)
     if parallel.moe_tp > 1 and ffn.inter % (parallel.moe_tp * block):
@@ -93,7 +94,7 @@ def _experts_problem(ffn: MoeFfn, parallel: Parallel, weights: str) -> str | Non
 def _uneven(field: str, size: int, whole: int, what: str) -> str | None:
     if whole % size == 0:
         return None
-    return f"{field}: {size} does not divide the {whole} of {what}; {_sizes(whole)} are allowed"
+    return f"{field}: {size} does not divide the {what}; {_sizes(whole)} are allowed"
 
 
 def _sizes(whole: int, most: int = 12) -> str:

@@ -31,5 +31,6 @@ def prepare(scenario: Scenario) -> Prepared:
         cluster = resolve_cluster(spec.cluster, hardware)
         deployment = deploy(spec.deployment, build_model(spec.model), cluster, engine)
     except UserError as error:
-        raise UserError(f"{scenario.name}: {error}") from None
+        field = str(error).partition(":")[0]
+        raise UserError(f"{scenario.place(field)}: {error}") from None
     return Prepared(deployment, memory_map(deployment), (*hardware.assumptions, *engine.assumptions))

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -23,16 +23,24 @@ class Scenario:
     """One question, complete.
 
     Attributes:
-        name: the file's name as given.
+        name: the file's name.
         base: folder that paths in the scenario are relative to.
         tree: the resolved tree, as written: quantities with their units, figures with their sources.
         spec: the same, checked.
+        document: the file as read; without its lines where an override may have changed what they say.
     """
 
     name: str
     base: Path
     tree: Tree
     spec: ScenarioSpec
+    document: documents.Document
+
+    def place(self, field: str) -> str:
+        """Where a field of the tree stands, as errors begin: the file, and the line if the file states it."""
+        stated = field.partition(".")[0] in cast("Tree", self.document.tree)
+        line = self.document.line(field.split(".")) if stated else None
+        return self.document.name if line is None else f"{self.document.name}:{line}"
 
     def resolved_text(self, folder: Path | None = None) -> str:
         """The resolved tree as YAML; given a folder, paths of the workload's files are relative to it."""
@@ -68,7 +76,8 @@ def load(path: str | Path, sets: Sequence[str] = ()) -> Scenario:
             tree = without_engine_table(tree)
         changed = cast("Tree", overridden(override, tree, root(ScenarioSpec)))
         tree = inlined(changed, base, override.place)
-    return Scenario(path.name, base, tree, _checked(document, written, tree, overrides))
+    spec = _checked(document, written, tree, overrides)
+    return Scenario(path.name, base, tree, spec, replace(document, lines={}) if overrides else document)
 
 
 def _checked(
