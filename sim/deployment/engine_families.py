@@ -10,7 +10,7 @@ from functools import cache
 from importlib.resources import files
 from typing import cast
 
-from sim.documents import parse
+from sim.documents import overlaid, parse
 from sim.errors import UserError, nearest, unknown
 
 DEFAULT_FAMILY = "vllm"
@@ -65,14 +65,14 @@ def with_engine_defaults(engine: Mapping[str, object]) -> dict[str, object]:
             f"engine {family} has no table for version '{version}'{nearest(version, versions)} "
             f"(known: {', '.join(versions)})"
         )
-    return _overlaid(_table(family, version), {**stated, "family": family, "version": version})
+    return overlaid(deepcopy(_table(family, version)), {**stated, "family": family, "version": version})
 
 
 def _table(family: str, version: str) -> dict[str, object]:
     """The complete table of a version; one that is `like` another states only what differs."""
     table = dict(cast("Mapping[str, Mapping[str, object]]", _family(family)["versions"])[version])
     like = table.pop("like", None)
-    return table if like is None else _overlaid(_table(family, cast("str", like)), table)
+    return table if like is None else overlaid(_table(family, cast("str", like)), table)
 
 
 def _with_one_spelling(engine: Mapping[str, object]) -> dict[str, object]:
@@ -85,15 +85,3 @@ def _with_one_spelling(engine: Mapping[str, object]) -> dict[str, object]:
         )
     stated[_UTILIZATION] = stated.pop(_UTILIZATION_ALIAS)
     return stated
-
-
-def _overlaid(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, object]:
-    """`above` laid over `below`; mappings merge key by key, except figures, which replace one another."""
-    merged = deepcopy(dict(below))
-    for key, value in above.items():
-        under = merged.get(key)
-        if isinstance(value, Mapping) and isinstance(under, Mapping) and "value" not in value:
-            merged[key] = _overlaid(cast("Mapping[str, object]", under), cast("Mapping[str, object]", value))
-        else:
-            merged[key] = value
-    return merged

@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import cast
 
-from sim.documents import Document, load, parse, validate
+from sim.documents import Document, load, overlaid, parse, validate
 from sim.errors import UserError, unknown
 from sim.models.accounting import total_params
 from sim.models.architecture import ModelArchitecture
@@ -24,7 +24,7 @@ PUBLISHED_TOLERANCE = 0.05
 _SHAPE = {"hidden", "vocab", "tied", "final_norm", "attention", "ffn", "layers"}
 """An entry that states any of these is another model: it does not inherit published counts."""
 
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+")
 _ENDINGS = (".yaml", ".yml", ".json")
 
 
@@ -50,7 +50,7 @@ def read_model(name_or_path: str, base: Path | None = None) -> dict[str, object]
     path = (base or Path()) / name_or_path
     if path.is_dir():
         path = path / "config.json"
-    if not path.exists() and _HUB_ID.fullmatch(name_or_path) and not name_or_path.endswith(_ENDINGS):
+    elif not path.exists() and _HUB_ID.fullmatch(name_or_path) and not name_or_path.endswith(_ENDINGS):
         path = _fetch_config(name_or_path)
     document = load(path)
     if path.suffix == ".json":
@@ -94,18 +94,7 @@ def _complete(document: Document) -> dict[str, object]:
 
 def _inherit(parent: Mapping[str, object], own: Mapping[str, object]) -> dict[str, object]:
     inherited = {k: v for k, v in parent.items() if k != "published" or _SHAPE.isdisjoint(own)}
-    return _merged(inherited, own)
-
-
-def _merged(lower: Mapping[str, object], upper: Mapping[str, object]) -> dict[str, object]:
-    """`lower` with the mappings of `upper` laid over it, level by level."""
-    out = dict(lower)
-    for key, value in upper.items():
-        below = out.get(key)
-        if isinstance(below, dict) and isinstance(value, dict):
-            value = _merged(cast("dict[str, object]", below), cast("dict[str, object]", value))
-        out[key] = value
-    return out
+    return overlaid(inherited, own)
 
 
 def _check_published(model: ModelArchitecture, file: str) -> None:
