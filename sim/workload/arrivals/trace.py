@@ -119,7 +119,10 @@ class Trace(Policy):
             count = rows if extent.count is None else min(rows, extent.count)
             return self._replaced_arrivals(Extent(count, extent.duration), seed)
         if table.arrival is None:
-            raise UserError(f"{path.name} has no arrival times; give arrivals.rate or arrivals.concurrency")
+            mapped = ", or map a column: columns: {arrival_s: …}" if self.format in ("csv", "jsonl") else ""
+            raise UserError(
+                f"{path.name} has no arrival times; give arrivals.rate or arrivals.concurrency{mapped}"
+            )
         order = np.argsort(table.arrival, kind="stable")
         times = (table.arrival[order] - self.start) * self.time_scale
         wanted = times >= 0

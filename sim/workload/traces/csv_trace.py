@@ -66,7 +66,7 @@ def _columns(path: Path, mapping: Mapping[str, str]) -> dict[str, Column]:
     if not numbered:
         raise UserError(f"{path.name} is empty; needs a header line and one line per request")
     lines = [number for number, _ in numbered]
-    rows = _split(path, [line for _, line in numbered])
+    rows = _split(path, numbered)
     header, body = [name.strip() for name in rows[0]], rows[1:]
     _check_header(path, lines[0], header, mapping)
     if not body:
@@ -84,16 +84,20 @@ def _columns(path: Path, mapping: Mapping[str, str]) -> dict[str, Column]:
     }
 
 
-def _split(path: Path, lines: Sequence[str]) -> list[list[str]]:
+def _split(path: Path, numbered: Sequence[tuple[int, str]]) -> list[list[str]]:
+    reader = csv.reader([line for _, line in numbered], strict=True)
     try:
-        return list(csv.reader(lines, strict=True))
+        return list(reader)
     except csv.Error as error:
-        raise UserError(f"{path.name}: not valid CSV: {error}") from None
+        line = numbered[max(reader.line_num, 1) - 1][0]
+        raise UserError(f"{path.name}:{line}: not valid CSV: {error}") from None
 
 
 def _check_header(path: Path, line: int, header: Sequence[str], mapping: Mapping[str, str]) -> None:
     for name in (*REQUIRED, *mapping):
         theirs = mapping.get(name, name)
+        if theirs not in header and len(header) == 1 and (";" in header[0] or "\t" in header[0]):
+            raise UserError(f"{path.name}:{line}: found '{header[0]}', needs columns separated by commas")
         if theirs not in header:
             raise UserError(
                 f"{path.name}:{line}: no column '{theirs}'{nearest(theirs, header)} "
