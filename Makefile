@@ -3,6 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
+SHARED := $(or $(BANDWALL_SHARED),../shared)
 RUN := $(VENV)/.run-installed
 DEV := $(VENV)/.dev-installed
 COVERAGE := --cov=sim --cov-branch --cov-report=term:skip-covered --cov-fail-under=95
@@ -14,7 +15,7 @@ demo: $(RUN)
 	$(BIN)/bandwall explain examples/ax-k1-h200.yaml --decode 64 --context 4096
 
 test: $(DEV)
-	$(BIN)/pytest -n 2 $(COVERAGE) -m "not validation"
+	$(BIN)/pytest -n 2 $(COVERAGE)
 
 lint: $(DEV)
 	$(BIN)/ruff check .
@@ -25,8 +26,10 @@ lint: $(DEV)
 bench: $(RUN)
 	$(BIN)/python benchmarks/speed.py
 
-validate: $(DEV)
-	$(BIN)/pytest -m validation
+# Against recorded references, which are no part of the project: SHARED is the folder they lie in.
+validate: $(RUN)
+	@test -d "$(SHARED)" || { echo "no reference data in $(SHARED); name its folder in BANDWALL_SHARED"; exit 1; }
+	$(BIN)/bandwall validate scheduler "$(SHARED)"/conformance/open/*.json.gz
 
 # The scenario reference and the JSON Schema follow from the schemas; tests say when they are out of date.
 docs: $(RUN)
