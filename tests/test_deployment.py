@@ -256,6 +256,7 @@ def test_async_scheduling_chooses_the_host_costs_and_they_are_remembered():
     assert [a.path for a in resolution.assumptions] == [
         "deployment.engine.host.overlapped.fixed",
         "deployment.engine.host.overlapped.per_sequence",
+        "deployment.engine.host.launch",
         "deployment.engine.reserve",
     ]
 

@@ -13,7 +13,7 @@ from sim.deployment import Deployment
 from sim.hardware.chip import Chip
 from sim.models.accounting import active_params
 from sim.operators import BatchShape, Gemm
-from sim.timing import CALM, Conditions, PartsTimer, make_timer
+from sim.timing import CALM, Conditions, PartsTimer, StepSurface, make_timer
 from sim.timing.parts import LOAD_GRID
 from sim.timing.products import price_gemm
 from sim.timing.rates import rates
@@ -307,3 +307,48 @@ def test_block_scaled_experts_halve_short_steps_but_not_long_ones() -> None:
     short, long = (experts("fp8", tokens) / experts("bf16", tokens) for tokens in (128, 8192))
     assert 0.5 <= short < 0.7
     assert 0.7 < long < 1.4
+
+
+def launched(of: Deployment, seconds: float, **host: object) -> PartsTimer:
+    return make_timer(replace(of, host=replace(of.host, launch=seconds, **host)), "analytic")
+
+
+def test_a_step_with_prefill_takes_no_less_than_the_launch_of_its_kernels() -> None:
+    of = DEPLOYMENTS["recurrent"]()
+    free, slow = launched(of, 0.0), launched(of, 100e-6)
+    short, longer = (BatchShape(chunks=((tokens, 0),)) for tokens in (600, 1200))
+    assert seconds(free, short) < seconds(free, longer) < seconds(slow, longer)
+    assert seconds(slow, short) == seconds(slow, longer)
+    assert seconds(slow, BatchShape(chunks=((400, 0),))) < seconds(slow, short), "pieces of it are captured"
+    long = BatchShape(chunks=((16_384, 0),) * 8)
+    assert seconds(slow, long) == seconds(free, long), "the device is slower than the host"
+
+
+def test_decodes_that_replay_a_graph_launch_nothing_and_without_graphs_they_do() -> None:
+    of = DEPLOYMENTS["recurrent"]()
+    batch = BatchShape(8, 8 * 1000, tuple(8 * min(1000, w) for w in make_timer(of, "analytic").windows))
+    assert seconds(launched(of, 100e-6), batch) == seconds(launched(of, 0.0), batch)
+    without = launched(of, 100e-6, graph_sizes=())
+    assert seconds(without, batch) > 2 * seconds(launched(of, 0.0, graph_sizes=()), batch)
+    named = {o.name: o.time for o in without.explain(batch).operators}
+    assert named["kernel_launches"] > 0
+    assert sum(named.values()) == pytest.approx(seconds(without, batch))
+
+
+def test_a_surface_follows_its_timer_where_the_host_is_slower() -> None:
+    for name in ("recurrent", "ranks", "stages"):
+        of = launched(DEPLOYMENTS[name](), 60e-6, graph_sizes=(1, 2, 4))
+        surface = StepSurface(of)
+        for decodes, context in ((2, 500), (6, 500), (64, 3000), (300, 8000)):
+            sums = [decodes * context, *(decodes * min(context, w) for w in of.windows)]
+            batch = BatchShape(decodes, sums[0], tuple(sums[1:]))
+            first, slope, length = surface.segment(decodes, sums, [decodes] * len(sums))
+            assert first == pytest.approx(seconds(of, batch), rel=1e-3)
+            steps = min(length, 200)
+            later = [s + (steps - 1) * decodes for s in sums[:1]]
+            last = BatchShape(
+                decodes, later[0], tuple(decodes * min(context + steps - 1, w) for w in of.windows)
+            )
+            assert first + slope * (steps - 1) == pytest.approx(seconds(of, last), rel=1e-3)
+            mixed = BatchShape(decodes, sums[0], tuple(sums[1:]), ((700, 0),))
+            assert surface.mixed(decodes, sums, mixed.chunks) == pytest.approx(seconds(of, mixed), rel=1e-3)

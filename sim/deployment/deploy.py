@@ -93,6 +93,7 @@ def _host_costs(engine: EngineSpec, resolution: Resolution) -> HostCosts:
         fixed=resolution.take(f"engine.host.{name}.fixed", costs.fixed),
         per_sequence=resolution.take(f"engine.host.{name}.per_sequence", costs.per_sequence),
         graph_sizes=graph_sizes(min(engine.max_cudagraph_capture_size, 2 * engine.max_num_seqs)),
+        launch=resolution.take("engine.host.launch", engine.host.launch),
     )
 
 

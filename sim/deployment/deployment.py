@@ -71,12 +71,13 @@ class HostCosts:
     """Host time per step not hidden behind the device: fixed + per_sequence · sequences (s).
 
     `graph_sizes` are the batch sizes that decode graphs were captured for, ascending (a decode batch
-    pads to the next), empty for none.
+    pads to the next), empty for none; `launch` is what one kernel takes to launch outside them (s).
     """
 
     fixed: float
     per_sequence: float
     graph_sizes: tuple[int, ...]
+    launch: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

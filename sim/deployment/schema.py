@@ -53,10 +53,12 @@ class HostCostSpec(BaseModel):
 
 
 class HostSpec(BaseModel):
-    """Host costs with async scheduling (`overlapped`) and without (`exposed`)."""
+    """Host costs with async scheduling (`overlapped`) and without (`exposed`); `launch`: time to launch one
+    kernel outside captured graphs, as in most steps with prefill."""
 
     model_config = WRITTEN
 
+    launch: TimeFigure
     overlapped: HostCostSpec
     exposed: HostCostSpec
 

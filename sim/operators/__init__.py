@@ -2,6 +2,7 @@
 
 from sim.operators.batch import BatchShape
 from sim.operators.chunks import ChunkWork, chunk_work
+from sim.operators.launches import launches, splits_graphs
 from sim.operators.loads import ExpertLoads, Routing, expert_loads, sample_loads
 from sim.operators.lowering import Lowering, lower
 from sim.operators.operators import (
@@ -37,6 +38,8 @@ __all__ = [
     "StateUpdate",
     "chunk_work",
     "expert_loads",
+    "launches",
     "lower",
     "sample_loads",
+    "splits_graphs",
 ]

@@ -73,9 +73,9 @@ def _row(operator: Operator, weights: Array, pricer: Pricer, rates: Rates, clust
     return Row(time, total(least.compute), total(least.hbm), total(least.link))
 
 
-def host_row(seconds: float, source: str) -> Row:
-    """The host's time, which has no speed of light."""
-    time = OperatorTime("host", "host", 1, seconds, 0.0, 0.0, 0.0, 0.0, "host", source, {"host": seconds})
+def host_row(name: str, seconds: float, source: str) -> Row:
+    """Time of the host, which has no speed of light."""
+    time = OperatorTime(name, "host", 1, seconds, 0.0, 0.0, 0.0, 0.0, "host", source, {"host": seconds})
     return Row(time, 0.0, 0.0, 0.0)
 
 

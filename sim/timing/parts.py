@@ -14,6 +14,7 @@ from sim.operators import Elementwise, Gemm, Lowering, Operator, PrefillAttentio
 from sim.operators.chunks import ROWS
 from sim.operators.loads import LOAD_GRID
 from sim.operators.quantities import Array
+from sim.timing.launching import launching
 from sim.timing.pricer import Pricer
 
 _TABLE = 256
@@ -33,6 +34,7 @@ class StepParts:
         self._epoch = epoch
         host = lowering.deployment.host
         self._host_fixed, self._host_each = pricer.host(host.fixed, host.per_sequence)
+        self.launching = launching(lowering, pricer.host(host.launch, 0.0)[0])
         self._chunk_memo: dict[tuple[tuple[int, int], ...], float] = {}
         self._row_tables: dict[tuple[str, int, int], list[float]] = {}
         self._shared_nodes: dict[int, float] = {}

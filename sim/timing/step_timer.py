@@ -1,8 +1,9 @@
 """The timer of a step: its parts summed, and the same operators listed one by one.
 
 step = tokens(T') + rows(R') + per_decode(n') + Σ decodes(n', S·n'/n) + chunks/m + shared(T_all')
-with m micro-batches (1 without pipeline parallelism) and x' = ⌈x/m⌉; rows include the host. T of a
-decode-only step is the next captured graph size. With dp > 1 every rank is taken to do what this one does.
+with m micro-batches (1 without pipeline parallelism) and x' = ⌈x/m⌉; rows include the host. No step is
+shorter than the launch of its kernels (sim.timing.launching). T of a decode-only step is the next captured
+graph size. With dp > 1 every rank is taken to do what this one does.
 """
 
 from bisect import bisect_left
@@ -23,6 +24,8 @@ from sim.timing.timer import CALM, Conditions, StepBreakdown
 
 Fidelity = Literal["roofline", "analytic"]
 _PRICERS = {"roofline": RooflinePricer, "analytic": AnalyticPricer}
+_ROUNDING = 1e-12
+"""Seconds below which a difference of two sums is rounding."""
 
 
 class PartsTimer:
@@ -90,7 +93,10 @@ class PartsTimer:
             listed += rows(self.lowering.chunks(batch.chunks), (1.0 / micro,))
         nodes, weights = load_weights(_share(self.ranks * batch.tokens, micro))
         listed += rows(self.lowering.shared(nodes, conditions.epoch), weights)
-        listed.append(host_row(float(parts.host(sequences)[0]), parts.pricer.source))
+        listed.append(host_row("host", float(parts.host(sequences)[0]), parts.pricer.source))
+        waited = float(self.durations(batch, 1, conditions)[0]) - sum(row.time.time for row in listed)
+        if waited > _ROUNDING:
+            listed.append(host_row("kernel_launches", waited, parts.pricer.source))
         return step_breakdown(batch, listed)
 
     def _decode_steps(self, parts: StepParts, batch: BatchShape, k: int) -> Array:
@@ -102,7 +108,8 @@ class PartsTimer:
         fixed = fixed + parts.rows(_one(_share(batch.decodes, micro)))
         fixed = fixed + parts.shared(_share(self.ranks * batch.decodes, micro))
         fixed = fixed + parts.per_decode(_one(mine))
-        return fixed + np.sum(parts.decodes(np.full(k, mine), sums), axis=0)
+        seconds = fixed + np.sum(parts.decodes(np.full(k, mine), sums), axis=0)
+        return np.maximum(seconds, parts.launching.of_decodes(int(mine)))
 
     def _mixed_step(self, parts: StepParts, batch: BatchShape) -> float:
         micro = self.lowering.micro_batches(batch.sequences)
@@ -113,7 +120,8 @@ class PartsTimer:
             mine, sums = self._largest(batch, micro, 1)
             total = total + parts.per_decode(_one(mine)) + np.sum(parts.decodes(_one(mine), sums), axis=0)
         shared = parts.shared(_share(self.ranks * batch.tokens, micro))
-        return float(total[0]) + parts.chunks(batch.chunks) / micro + shared
+        seconds = float(total[0]) + parts.chunks(batch.chunks) / micro + shared
+        return max(seconds, parts.launching.of_mixed(_share(batch.tokens, micro)))
 
     def _largest(self, batch: BatchShape, micro: int, k: int) -> tuple[float, list[Array]]:
         """Decodes and sums of the largest micro-batch over k steps."""

@@ -18,6 +18,7 @@ from functools import cache
 import numpy as np
 
 from sim.operators.quantities import Array
+from sim.timing.launching import floored
 from sim.timing.parts import StepParts
 from sim.timing.step_timer import PartsTimer
 
@@ -46,6 +47,8 @@ class StepSurface:
         self._timer = timer
         self._parts: StepParts = timer.parts()
         self._pp = timer.deployment.parallel.pp
+        launching = self._parts.launching
+        self._captured, self._pieces, self._kernels = launching.captured, launching.pieces, launching.mixed
         self._ranks = timer.ranks
         self._tokens: list[float] = [0.0]
         self._rows: list[float] = [0.0]
@@ -67,9 +70,12 @@ class StepSurface:
         i = bisect_right(nodes, total, 1, len(slopes)) - 1
         slope = slopes[i]
         first = values[i] + slope * (total - nodes[i])
+        length = _FAR
         if step > 0 and i + 1 < len(slopes):
-            return first, slope * step, int((nodes[i + 1] - total) // step) + 1
-        return first, slope * step, _FAR
+            length = int((nodes[i + 1] - total) // step) + 1
+        if decodes <= self._captured:
+            return first, slope * step, length
+        return floored(first, slope * step, length, self._least(decodes))
 
     def _fold(self, decodes: int) -> Curve:
         """The whole of a decode-only step as one curve, where there is one sum."""
@@ -106,13 +112,16 @@ class StepSurface:
                     until = int((nodes[i + 1] - total) // step) + 1
                     if until < length:
                         length = until
-        return first, slope, length
+        if decodes <= self._captured:
+            return first, slope, length
+        return floored(first, slope, length, self._least(decodes) - self.shared(self._ranks * decodes))
 
     def rank_mixed(self, decodes: int, sums: Sequence[int], chunks: Sequence[tuple[int, int]]) -> float:
         """As `mixed`, without the part that all data-parallel ranks share."""
         tokens = decodes
         for chunk in chunks:
             tokens += chunk[0]
+        whole, micro = tokens, 1
         sequences = decodes + len(chunks)
         seconds = self._lone(chunks[0]) if len(chunks) == 1 else self._parts.chunks(chunks)
         if self._pp > 1:
@@ -123,15 +132,22 @@ class StepSurface:
         if sequences >= len(self._rows):
             self._extend_rows(sequences)
         seconds += self._tokens[tokens] + self._rows[sequences]
-        if not decodes:
+        if decodes:
+            curves = self._curves.get(decodes)
+            if curves is None:
+                curves = self._tabulate(decodes)
+            for (nodes, values, slopes), total in zip(curves, sums, strict=True):
+                i = bisect_right(nodes, total, 1, len(slopes)) - 1
+                seconds += values[i] + slopes[i] * (total - nodes[i])
+        least = self._pieces if tokens <= self._captured else self._kernels
+        if seconds >= least:
             return seconds
-        curves = self._curves.get(decodes)
-        if curves is None:
-            curves = self._tabulate(decodes)
-        for (nodes, values, slopes), total in zip(curves, sums, strict=True):
-            i = bisect_right(nodes, total, 1, len(slopes)) - 1
-            seconds += values[i] + slopes[i] * (total - nodes[i])
-        return seconds
+        return max(seconds, least - self._shared_by(self._ranks * whole, micro))
+
+    def _least(self, decodes: int) -> float:
+        """Seconds the host needs to launch a decode-only step; the ranks of a step launch alike."""
+        micro = min(self._pp, decodes)
+        return self._parts.launching.of_decodes(-(-decodes // micro))
 
     def _lone(self, chunk: tuple[int, int]) -> float:
         """A step's only chunk, the usual case; lengths recur."""
