@@ -357,12 +357,13 @@ def test_a_wrong_workload_is_refused_by_name(tree: dict[str, object], says: str)
     [
         ({"duration": "1 ms", "rate": 0.001}, "no request arrives within 0.001 s"),
         ({"duration": "100 h", "rate": 1e6}, "at most 20,000,000 are allowed"),
+        ({"num_requests": 5, "rate": 1e-200}, "at most 1e+10 s is allowed"),
         (
             {
                 "num_requests": 5,
                 "prompt_tokens": {"distribution": "normal", "mean": 50.0, "cv": 0.01, "min": 900},
             },
-            "workload.prompt_tokens: hardly any length",
+            "workload.prompt_tokens: hardly any length of this distribution is 900 or more",
         ),
         (
             {"num_requests": 5, "prompt_tokens": {"distribution": "empirical", "values": [5], "min": 9}},

@@ -109,4 +109,4 @@ def described(parallel: Parallel) -> str:
 
 
 def _gb(size: float) -> str:
-    return f"{size / 1e9:.1f} GB"
+    return f"{size / 1e9:,.1f} GB"

@@ -103,8 +103,13 @@ def _sentence(model_class: type[BaseModel], details: "ErrorDetails") -> str:
         case "model_type" | "dict_type" | "model_attributes_type":
             known = fields_at(model_class, loc)
             return f"found {_shown(found)}, needs fields with values{' ' + _known(known) if known else ''}"
+        case "too_short" | "too_long":
+            bound = "at least" if kind == "too_short" else "at most"
+            size = context["min_length" if kind == "too_short" else "max_length"]
+            return f"found a list of {context['actual_length']}; it should have {bound} {size}"
         case _:
-            return f"found {_shown(found)}; {details['msg'].replace('Input should', 'it should')}"
+            expected = details["msg"].replace("Input should", "it should").partition(", unable to parse")[0]
+            return f"found {_shown(found)}; {expected}"
 
 
 def _known(names: Sequence[str]) -> str:
@@ -114,6 +119,8 @@ def _known(names: Sequence[str]) -> str:
 def _shown(value: object) -> str:
     if value is None:
         return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, dict):
         return "a mapping"
     if isinstance(value, list):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sim.deployment import Deployment, MemoryMap, arithmetic_type
+from sim.errors import UserError
 from sim.metrics import Fleet, Header, Summary, summarise, time_breakdown, write_requests
 from sim.models.accounting import active_params
 from sim.scenario.prepared import prepare
@@ -54,7 +55,7 @@ def simulate(scenario: Scenario) -> Outcome:
     """
     prepared = prepare(scenario)
     deployment, memory, spec = prepared.deployment, prepared.memory, scenario.spec
-    requests = generate(spec.workload, spec.seed, scenario.base)
+    requests = _requests(scenario)
     timer = make_timer(deployment, spec.fidelity)
     result = serve(deployment, memory, requests, StepSurface(timer), spec.router)
     precision = deployment.precision
@@ -71,6 +72,16 @@ def simulate(scenario: Scenario) -> Outcome:
         assumptions=prepared.assumptions,
     )
     return Outcome(scenario, deployment, memory, result, summary)
+
+
+def _requests(scenario: Scenario) -> Requests:
+    try:
+        return generate(scenario.spec.workload, scenario.spec.seed, scenario.base)
+    except UserError as error:
+        field = str(error).partition(":")[0]
+        if field.startswith("workload."):  # not about a trace, which has a name and lines of its own
+            raise UserError(f"{scenario.place(field)}: {error}") from None
+        raise
 
 
 def _header(deployment: Deployment, arrivals: Process | Source, requests: Requests) -> Header:

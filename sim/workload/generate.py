@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sim.errors import UserError
 from sim.workload.arrivals import Closed, Source
 from sim.workload.lengths import Lengths
+from sim.workload.limits import MOST_SECONDS
 from sim.workload.prompts import prompts_with_prefix
 from sim.workload.requests import Requests
 from sim.workload.schema import WorkloadSpec
@@ -35,6 +36,11 @@ def generate(spec: WorkloadSpec, seed: int, base: Path | None = None) -> Request
     if not count:
         raise UserError(
             f"workload.duration: no request arrives within {spec.duration:g} s; give a longer one"
+        )
+    if arrival[-1] > MOST_SECONDS:
+        raise UserError(
+            f"workload.arrivals: the last of {count} requests would arrive at {arrival[-1]:.3g} s; "
+            f"at most {MOST_SECONDS:g} s is allowed"
         )
     prompt = _lengths(spec.prompt_tokens, "prompt_tokens", count, seed, base)
     pieces, answers = None, np.empty(0, np.int64)

@@ -45,8 +45,8 @@ class Bounded(BaseModel):
         low = cumulative(self.min - 0.5)
         high = 1.0 if self.max is None else cumulative(self.max + 0.5)
         if high - low < 1e-9:
-            shown = "" if self.max is None else f" and {self.max}"
-            raise ValueError(f"hardly any length of this distribution lies between {self.min}{shown}")
+            place = f"{self.min} or more" if self.max is None else f"between {self.min} and {self.max}"
+            raise ValueError(f"hardly any length of this distribution is {place}")
         return low + u * (high - low)
 
     def rounded(self, lengths: NDArray[np.float64]) -> NDArray[np.int64]:
