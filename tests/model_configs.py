@@ -190,7 +190,7 @@ PUBLISHED: list[tuple[int, dict[str, Any]]] = [
         head_dim=256)),
     (27_227_128_320, config("Gemma2ForCausalLM", 4608, 36864, 46, 32, num_key_value_heads=16,
         vocab_size=256000,
-        head_dim=128, sliding_window=4096, attn_logit_softcapping=50.0, final_logit_softcapping=30.0)),
+        head_dim=128, sliding_window=4096, sliding_window_size=4096, attn_logit_softcapping=50.0, final_logit_softcapping=30.0)),
     (34_980_831_232, config("CohereForCausalLM", 8192, 22528, 40, 64, num_key_value_heads=64,
         vocab_size=256000,
         use_qk_norm=False, logit_scale=0.0625, layer_norm_eps=1e-5)),

@@ -16,6 +16,8 @@ def gemma2(config: Config) -> Tree:
     """Gemma 2: a window on every other layer, beginning with the first."""
     types = layer_types(config, every(layer_count(config), 2, "full", "local"))
     config.inert("cache_implementation")
+    # Published files give the window under an older name, too.
+    config.only("sliding_window_size", config.count("sliding_window", default=4096))
     return _windowed(config, types, config.count("num_attention_heads"), "none", vocab=None, context=None)
 
 
