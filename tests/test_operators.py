@@ -12,6 +12,7 @@ from sim.models.accounting import flops_by_kind, params_by_kind
 from sim.models.dtypes import weight_bytes_per_value
 from sim.operators import (
     BatchShape,
+    Collective,
     DecodeAttention,
     Elementwise,
     Experts,
@@ -82,6 +83,21 @@ def test_fewer_kv_heads_than_ranks_leave_one_on_each() -> None:
         if isinstance(o, DecodeAttention)
     )
     assert (attention.heads.query, attention.heads.kv) == (8, 1)
+
+
+def test_a_norm_over_all_heads_is_completed_across_ranks_and_one_per_head_is_not() -> None:
+    def exchanged(model: str, tp: int) -> list[float]:
+        batch = BatchShape(decodes=4, context=400)
+        operators = lower(deployed(model, "b200-hgx", "fp8", "fp8", tp=tp, ep=tp), batch)
+        return [
+            float(o.message[0])
+            for o in operators
+            if isinstance(o, Collective) and o.name == "qk_norm_all_reduce"
+        ]
+
+    assert exchanged("minimax-m2.5", 4) == [4 * 2 * 4], "two fp32 sums of each of four tokens"
+    assert exchanged("minimax-m2.5", 1) == []
+    assert exchanged("qwen3-235b-a22b", 4) == []
 
 
 def test_the_routed_experts_of_all_ranks_compute_top_k_experts_per_token() -> None:

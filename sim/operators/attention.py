@@ -35,6 +35,10 @@ GROUP = "attention"
 SCAN_CHUNK = 64
 """Tokens that the chunkwise form of a linear recurrence takes at once (Gated DeltaNet, Mamba-2 kernels)."""
 
+_SUMS_OF_SQUARES = 8.0
+"""Bytes per token of the two sums (fp32) that ranks exchange where queries and keys are each normed over all
+heads."""
+
 _STATE_FLOPS = {"gated_delta_net": 7, "kda": 7, "mamba2": 5, "lightning": 5}
 """Operations per state element and token in the recurrent form (sim.models.accounting has the derivation)."""
 
@@ -172,6 +176,12 @@ class AttentionBlock:
             width = self._rank(a.heads) * a.value_dim
         if width:
             operators.append(_streamed("inner_norm", self.count, rows, 2 * width, width))
+        tp = self.deployment.parallel.tp
+        if tp > 1 and isinstance(a, Gqa) and a.qk_norm == "full":
+            squares = _SUMS_OF_SQUARES * rows
+            operators.append(
+                Collective("qk_norm_all_reduce", "communication", self.count, "all_reduce", tp, squares)
+            )
         if isinstance(a, Gqa | Mla) and a.output_gate:
             gated = self._rank(a.heads) * (a.v_head_dim if isinstance(a, Gqa) else a.v_head)
             operators.append(_streamed("output_gate", self.count, rows, 3 * gated, gated))
