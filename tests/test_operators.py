@@ -86,18 +86,18 @@ def test_fewer_kv_heads_than_ranks_leave_one_on_each() -> None:
 
 
 def test_a_norm_over_all_heads_is_completed_across_ranks_and_one_per_head_is_not() -> None:
-    def exchanged(model: str, tp: int) -> list[float]:
+    def exchanged(model: str, **parallel: int) -> list[float]:
         batch = BatchShape(decodes=4, context=400)
-        operators = lower(deployed(model, "b200-hgx", "fp8", "fp8", tp=tp, ep=tp), batch)
+        operators = lower(deployed(model, "b200-hgx", "fp8", "fp8", ep=4, **parallel), batch)
         return [
             float(o.message[0])
             for o in operators
             if isinstance(o, Collective) and o.name == "qk_norm_all_reduce"
         ]
 
-    assert exchanged("minimax-m2.5", 4) == [4 * 2 * 4], "two fp32 sums of each of four tokens"
-    assert exchanged("minimax-m2.5", 1) == []
-    assert exchanged("qwen3-235b-a22b", 4) == []
+    assert exchanged("minimax-m2.5", tp=4) == [4 * 2 * 4], "two fp32 sums of each of four tokens"
+    assert exchanged("minimax-m2.5", dp=4) == []
+    assert exchanged("qwen3-235b-a22b", tp=4) == []
 
 
 def test_the_routed_experts_of_all_ranks_compute_top_k_experts_per_token() -> None:
