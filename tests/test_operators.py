@@ -88,7 +88,7 @@ def test_fewer_kv_heads_than_ranks_leave_one_on_each() -> None:
 def test_a_norm_over_all_heads_is_completed_across_ranks_and_one_per_head_is_not() -> None:
     def exchanged(model: str, **parallel: int) -> list[float]:
         batch = BatchShape(decodes=4, context=400)
-        operators = lower(deployed(model, "b200-hgx", "fp8", "fp8", ep=4, **parallel), batch)
+        operators = lower(deployed(model, "b200-hgx", "fp8", "fp8", "bf16", {}, ep=4, **parallel), batch)
         return [
             float(o.message[0])
             for o in operators
