@@ -105,6 +105,13 @@ def test_products_are_within_a_fifth_of_silicon(profile: str) -> None:
     assert mean_error(rows, as_gemm, profile) < 0.2
 
 
+def test_long_products_on_an_unfitted_generation_are_within_a_seventh_of_silicon() -> None:
+    def long(r: Row) -> bool:
+        return r["m"] >= 2048 and r["n"] >= 1024 and r["k"] >= 1024
+
+    assert mean_error(sampled("gemm", "bfloat16", long, "b200_sxm"), as_gemm, "b200-hgx") < 1 / 7
+
+
 def test_grouped_decode_attention_is_within_a_fifth_of_silicon() -> None:
     def keep(r: Row) -> bool:
         groups = r["num_heads"] / r["num_kv_heads"]
