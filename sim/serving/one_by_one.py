@@ -46,7 +46,7 @@ class _Call:
     def _dissolve(self) -> None:
         """Write down the state of every decode, which the decode set only knew in sum."""
         scheduler, book = self.s, self.book
-        tick, lag = scheduler.decoding.tick, scheduler.filled_lag()
+        tick, lag = scheduler.decoding.tick, scheduler.open_decodes.lag
         for request in self.order:
             if book.state[request] == DECODE:
                 computed = tick + book.offset[request]
@@ -54,7 +54,7 @@ class _Call:
                 book.known[request] = computed + 1 - lag
                 book.inflight[request] = lag
                 book.blocks[request] = scheduler.blocks_for(computed)
-                scheduler.quit_fills(request)
+                scheduler.open_decodes.quit(request)
                 book.state[request] = STARVED
                 scheduler.starved[request] = None
         scheduler.decoding.dissolve()
@@ -107,12 +107,12 @@ class _Call:
         once; no decision falls before it is delivered."""
         scheduler, book = self.s, self.book
         if book.state[victim] == DRAINING:
-            filled = book.computed[victim] - scheduler.filled_lag()
+            filled = book.computed[victim] - scheduler.open_decodes.lag
         else:
             filled = min(book.computed[victim] + taken_back, book.known[victim])
             if not taken_back and book.inflight[victim]:
                 filled = book.computed[victim] - 1
-        if scheduler.config.enable_prefix_caching and book.table[victim] is None:
+        if scheduler.caching and book.table[victim] is None:
             book.table[victim] = Table(Path((), _PRIVATE - victim))
         scheduler.free_table(victim, filled)
         book.known[victim] += book.inflight[victim]

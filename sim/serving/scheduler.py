@@ -15,6 +15,7 @@ from sim.serving.book import DONE, DRAINING, PREFILL, WAITING, RequestBook
 from sim.serving.decode_set import DecodeSet
 from sim.serving.kv_cache import MISS, Hit, KvCache, Table
 from sim.serving.one_by_one import schedule_one_by_one
+from sim.serving.open_decodes import OpenDecodes
 from sim.serving.waiting import FcfsQueue, PriorityQueue, WaitingQueue
 from sim.timing.surface_protocol import Surface
 
@@ -23,7 +24,7 @@ class Scheduler:
     """Queues, block accounting and decisions of one engine (one attention-dp rank)."""
 
     __slots__ = (
-        "admissions", "blocked", "book", "budget", "cache", "config", "decoding", "fills", "held",
+        "admissions", "blocked", "book", "budget", "cache", "caching", "config", "decoding", "held",
         "open_decodes", "prefilling", "running", "size", "starved", "threshold", "waiting",
     )  # fmt: skip
 
@@ -40,8 +41,8 @@ class Scheduler:
         self.running: dict[int, None] = {}
         self.prefilling: dict[int, None] = {}
         self.starved: dict[int, None] = {}
-        self.fills: list[dict[int, None]] = [{} for _ in range(config.block_size)]
-        self.open_decodes = 0
+        self.caching = config.enable_prefix_caching
+        self.open_decodes = OpenDecodes(book, self.cache, lag=1 if config.async_scheduling else 0)
         self.admissions = 0
         self.blocked = False
 
@@ -66,18 +67,14 @@ class Scheduler:
         if self.prefilling or self.starved or count > self.budget:
             return 0
         ticks = decoding.straight()
-        if waiting and self.open_decodes and len(self.running) < self.config.max_num_seqs:
-            ticks = min(ticks, self._ticks_before_fill())
+        if waiting and self.open_decodes.count and len(self.running) < self.config.max_num_seqs:
+            # A call that registers a block must be looked at: it may be the hit that the head of the queue
+            # was short of, and it can be hit in the same call.
+            ticks = min(ticks, self.open_decodes.ticks_before_fill(decoding.tick))
         free = self.cache.free
         if (ticks // self.size + 1) * count <= free:
             return ticks
         return decoding.ticks_within(ticks, free)
-
-    def _ticks_before_fill(self) -> int:
-        """How many calls register no block of an open decode. The one that does must be looked at: the block
-        may be the hit that the head of the queue was short of, and it can be hit in the same call."""
-        tick, size, fills = self.decoding.tick, self.size, self.fills
-        return next(ahead for ahead in range(size) if fills[(tick + ahead) % size])
 
     def leap(self, ticks: int) -> list[int]:
         """`ticks` calls within the horizon; returns who got the last token in the last of them."""
@@ -85,8 +82,8 @@ class Scheduler:
         due = decoding.blocks_due(ticks)
         if due:
             self.cache.take(due)
-        if self.open_decodes:
-            self._fill_blocks(ticks)
+        if self.open_decodes.count:
+            self.open_decodes.fill(decoding.tick, ticks)
         decoding.advance(ticks)
         return self._leave() if decoding.leaving[0][0] < decoding.tick else []
 
@@ -122,8 +119,8 @@ class Scheduler:
         batch = Batch(decoding.count, decoding.sums.copy())
         if due:
             self.cache.take(due)
-        if self.open_decodes:
-            self._fill_blocks(1)
+        if self.open_decodes.count:
+            self.open_decodes.fill(decoding.tick, 1)
         decoding.advance(1)
         for request in self.prefilling:
             if budget:
@@ -218,7 +215,7 @@ class Scheduler:
             self._start(request, new, hit, batch)
 
     def _look_up(self, table: Table, known: int) -> Hit:
-        if not self.config.enable_prefix_caching:
+        if not self.caching:
             return MISS
         return self.cache.look_up(table.path, (known - 1) // self.size)
 
@@ -255,31 +252,15 @@ class Scheduler:
         self.cache.take(blocks - book.blocks[request])
         book.blocks[request] = blocks
         table = book.table[request]
-        if table is not None and self.config.enable_prefix_caching:
+        if table is not None and self.caching:
             self.cache.register(table, filled // self.size)
-
-    def _fill_blocks(self, ticks: int) -> None:
-        """Register the blocks that open decodes fill in the next `ticks` ticks, in the order of the calls."""
-        tick, size, book, lag = self.decoding.tick, self.size, self.book, self.filled_lag()
-        for t in range(tick, tick + ticks):
-            members = self.fills[t % size]
-            if members:
-                for request in sorted(members, key=book.order.__getitem__):
-                    table = book.table[request]
-                    assert table is not None
-                    filled = t + book.offset[request] + 1 - lag
-                    self.cache.register(table, filled // size)
-
-    def filled_lag(self) -> int:
-        """Tokens of a decode that are computed but not known at a call: registration lags by them."""
-        return 1 if self.config.async_scheduling else 0
 
     def free_table(self, request: int, filled: int) -> None:
         """Free the request's blocks; those that `filled` tokens fill keep their content if caching is on."""
         book, cache = self.book, self.cache
         blocks = book.blocks[request]
         book.blocks[request] = 0
-        if not self.config.enable_prefix_caching:
+        if not self.caching:
             cache.give_back_private(blocks, 0)
             return
         full = filled // self.size
@@ -292,20 +273,6 @@ class Scheduler:
 
     # -- membership of the decode set ---------------------------------------------------------------------
 
-    def join_fills(self, request: int) -> None:
-        """An open request decodes from the next call on: the blocks it fills can be asked for."""
-        if self.config.enable_prefix_caching:
-            phase = -self.book.offset[request] - 1 + self.filled_lag()
-            self.fills[phase % self.size][request] = None
-            self.open_decodes += 1
-
-    def quit_fills(self, request: int) -> None:
-        """A request no longer decodes."""
-        if self.book.open[request] and self.config.enable_prefix_caching:
-            phase = -self.book.offset[request] - 1 + self.filled_lag()
-            del self.fills[phase % self.size][request]
-            self.open_decodes -= 1
-
     def _leave(self) -> list[int]:
         """Who computed the last token in the call just made: drains until the batch is delivered."""
         decoding, book = self.decoding, self.book
@@ -313,8 +280,8 @@ class Scheduler:
         if left and not self.config.enable_chunked_prefill:
             self.blocked = False  # what they took of the budget is the head's from the next call on
         for request in left:
-            if self.open_decodes:
-                self.quit_fills(request)
+            if self.open_decodes.count:
+                self.open_decodes.quit(request)
             book.state[request] = DRAINING
             computed = decoding.tick + book.offset[request]
             book.computed[request] = computed
@@ -331,8 +298,8 @@ class Scheduler:
             self.starved.pop(request, None)
         if remaining:
             self.decoding.join(request, computed, remaining)
-            if book.open[request]:
-                self.join_fills(request)
+            if book.open[request] and self.caching:
+                self.open_decodes.join(request)
         else:
             book.state[request] = DRAINING
             batch.finishing = [*batch.finishing, request]
@@ -365,7 +332,7 @@ class Scheduler:
             book.inflight[request] -= 1
             book.known[request] += 1
             table = book.table[request]
-            if table is not None and self.config.enable_prefix_caching:
+            if table is not None and self.caching:
                 self.cache.register(table, book.computed[request] // self.size)
 
     def may_deliver_early(self) -> bool:
