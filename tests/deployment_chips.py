@@ -27,7 +27,7 @@ def chip(name: str, visible: float, peak: dict[str, float]) -> Chip:
 
 def cluster(one: Chip, servers: int = 1, server: int = 8) -> Cluster:
     """`servers` boxes of `server` chips."""
-    inner = Tier("scale_up", server, 4e11, 1e-6, "switch", 0.8, 1e-6, 1e-5, 0.0, 0.0, False)
+    inner = Tier("scale_up", server, 4e11, 1e-6, "switch", 0.8, 1e-6, 1e-5, 0.0, 0.0, False, *[0.0] * 7)
     tiers = (inner,) if servers == 1 else (inner, replace(inner, name="scale_out", domain=server * servers))
     return Cluster(f"{one.name}-server", one.name, one, server * servers, tiers, 5e10, 100.0)
 

@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from sim.hardware import chip_names, load_chip, load_cluster
-from sim.hardware.assumed import RULES
+from sim.hardware.assumed import LINK_RULES, LOW_LATENCY_RULES, RULES
 from sim.hardware.catalogue import names
 from sim.hardware.chip import KernelFamily
 from sim.hardware.kernels import Kernels
@@ -69,6 +69,7 @@ def test_every_kernel_parameter_rule_device_and_family_is_in_the_reference() -> 
     named = set(re.findall(r"`([\w.-]+)`", TEXT))
     assert {field for field in KernelFamily.__dataclass_fields__ if field != "name"} <= named
     assert {path.removesuffix(".0").removesuffix(".1").removesuffix(".2") for path in RULES} <= named
+    assert {*LINK_RULES, *LOW_LATENCY_RULES} <= named
     assert set(names("family")) <= named
     for device in PINS:
         assert device in TEXT

@@ -19,6 +19,7 @@ from sim.hardware import (
     read_cluster,
     resolve_chip,
 )
+from sim.hardware.assumed import LINK_RULES, LOW_LATENCY_RULES
 
 CHIP = """\
 name: mine
@@ -80,6 +81,24 @@ def test_a_stated_figure_is_never_overwritten_by_an_assumption(folder: Path) -> 
     assert chip.dispatch.gap == 7e-6
     assert chip.kernels.gemm_hbm == 0.6
     assert chip.kernels.decode_hbm == load_chip("./mine.yaml", folder)[0].kernels.decode_hbm
+
+
+def test_a_fabric_is_given_the_figures_of_collectives_and_of_low_latency_kernels_where_it_has_them(
+    folder: Path,
+) -> None:
+    def assumed(tier: str) -> set[str]:
+        (folder / "own.yaml").write_text(CLUSTER.replace("fabric: pcie5-npu}", tier))
+        cluster, figures = load_cluster("own.yaml", folder)
+        assert cluster.tiers[0].ramp == 1.3
+        paths = {a.path for a in figures if a.basis == "assumption"}
+        return paths & {f"tiers.0.{name}" for name in (*LINK_RULES, *LOW_LATENCY_RULES)}
+
+    library = {"tiers.0.exchange_launches", "tiers.0.exchange_share"}
+    assert assumed("fabric: pcie5-npu, ramp: 1.3}") == library
+    low_latency = {f"tiers.0.{name}" for name in LOW_LATENCY_RULES}
+    assert assumed("fabric: pcie5-npu, ramp: 1.3, low_latency: 5 us}") == library | low_latency
+    left_open = assumed("fabric: pcie5-npu, ramp: 1.3, exchange_share: 0.7, peer_share: null}")
+    assert left_open == {"tiers.0.exchange_launches"}
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,34 @@ def test_links_that_others_use_or_that_are_slower_never_make_a_collective_faster
         assert collective(of, n, message, taken).total >= collective(of, n, message).total
 
 
+COSTS = ["ramp", "peer_share", "exchange_launches", "exchange_low_launches", "exchange_rank_step"]
+SHARES = ["one_shot_share", "exchange_share"]
+
+
+@pytest.mark.parametrize("figure", [*COSTS, *SHARES])
+def test_every_figure_of_a_link_slows_some_communication_and_speeds_up_none(figure: str) -> None:
+    fast = cluster("h100-hgx-x4")
+    worse = 0.5 if figure in SHARES else 2.0
+    slow = replace(fast, tiers=tuple(replace(t, **{figure: worse * getattr(t, figure)}) for t in fast.tiers))
+    # the exchange with low-latency kernels, and without them
+    slow_library, fast_library = without_low_latency(slow), without_low_latency(fast)
+
+    def times(of: Cluster, library: Cluster) -> np.ndarray:
+        message, tokens = bytes_of(*SIZES), bytes_of(1, 64, 4096)
+        return np.concatenate(
+            [
+                *(all_reduce(of, ranks, message).total for ranks in (2, 8, 32)),
+                *(all_gather(of, ranks, message).total for ranks in (8, 32)),
+                expert_exchange(of, 8, tokens, 8.0, 5.0, 1.0, 7168.0).total,
+                expert_exchange(library, 32, tokens, 8.0, 7.0, 3.0, 7168.0).total,
+            ]
+        )
+
+    before, after = times(fast, fast_library), times(slow, slow_library)
+    assert (after >= before).all()
+    assert (after > 1.001 * before).any()
+
+
 @settings(deadline=None)
 @given(shapes, st.floats(1.0, 4.0))
 def test_a_larger_message_never_takes_less(shape: tuple[str, int, float], factor: float) -> None:

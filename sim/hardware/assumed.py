@@ -1,14 +1,15 @@
-"""What is assumed of a chip where its profile says nothing: one rule per figure, each with a range.
+"""What is assumed of a chip or a link where its profile says nothing: one rule per figure, each with a range.
 
 The rules are proportions between figures of today's accelerators, so that a profile of ten lines can
 be simulated, and each of them shows up among the assumptions of the result.
 """
 
 from collections.abc import Callable
+from typing import cast
 
 from sim.figures import Figure
 from sim.hardware.memory_devices import ENERGY
-from sim.hardware.schema import ChipProfile
+from sim.hardware.schema import ChipProfile, TierProfile
 from sim.units import (
     BANDWIDTH,
     BYTES,
@@ -100,3 +101,42 @@ RULES: dict[str, Rule] = {
     "power.pj_flop": _flop_energy,
     "power.pj_byte": lambda profile: ENERGY[profile.memory.device],
 }
+
+
+def _of_links(low: float, value: float, high: float, why: str) -> Figure:
+    return Figure(value, NUMBER, low, high, "assumption", why)
+
+
+LINK_RULES: dict[str, Figure] = {
+    "ramp": _of_links(1.0, 1.4, 2.0, "fit to NCCL over NVLink; 2 is a pipeline of equal chunks"),
+    "exchange_launches": _of_links(
+        2, 4, 7, "normal kernels of DeepEP take 26-40 µs, a library launch 5.4-12.5 µs"
+    ),
+    "exchange_share": _of_links(0.6, 0.8, 0.95, "DeepEP reaches 0.52-0.55 of an NVLink, NCCL 0.70"),
+}
+"""What a tier of any fabric is given."""
+
+LOW_LATENCY_RULES: dict[str, Figure] = {
+    "peer_share": _of_links(1 / 40, 1 / 35, 1 / 28, "0.12 of 3.6 µs on A100, 0.07 of 2.7 µs on H100"),
+    "one_shot_share": _of_links(
+        0.6, 0.8, 0.95, "0.58 against 0.73 of the link on A100, 0.66 against 0.78 on H100"
+    ),
+    "exchange_low_launches": _of_links(
+        0.8, 1.5, 1.8, "low-latency kernels of DeepEP take 2.4-5 µs, a one-shot kernel 2.7-3.5 µs"
+    ),
+    "exchange_rank_step": _of_links(
+        0.6, 1.0, 1.3, "3 µs for each doubling in DeepEP, a one-shot kernel 2.7-5 µs"
+    ),
+}
+"""What a tier with low-latency kernels is given besides."""
+
+
+def link_figures(tier: TierProfile) -> dict[str, Figure]:
+    """The figures of collectives over a tier by field: the stated one, or the assumption.
+
+    Those of low-latency kernels are left out where the fabric has none: nothing rests on them there.
+    """
+    rules = LINK_RULES
+    if tier.low_latency is not None and tier.low_latency.value > 0:
+        rules = rules | LOW_LATENCY_RULES
+    return {name: cast("Figure | None", getattr(tier, name)) or rule for name, rule in rules.items()}

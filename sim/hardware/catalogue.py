@@ -14,7 +14,7 @@ from sim.documents import Document, load, overlaid, validate
 from sim.documents.reading import decode
 from sim.errors import UserError, unknown
 from sim.figures import dump_figure
-from sim.hardware.assumed import RULES, assumed
+from sim.hardware.assumed import RULES, assumed, link_figures
 from sim.hardware.checks import refuse_contradictions
 from sim.hardware.kernels import Kernels
 from sim.hardware.schema import ChipProfile, ClusterProfile, TierProfile
@@ -115,8 +115,17 @@ def complete_cluster(
             _tier(tier, document, folder, (*prefix, "tiers", i))
             for i, tier in enumerate(cast("list[object]", tiers))
         ]
-    validate(ClusterProfile, tree, document=document, prefix=prefix)
+    profile = validate(ClusterProfile, tree, document=document, prefix=prefix)
+    tree["tiers"] = [
+        _with_link_figures(tier, stated)
+        for tier, stated in zip(profile.tiers, cast("list[Tree]", tree["tiers"]), strict=True)
+    ]
     return tree
+
+
+def _with_link_figures(tier: TierProfile, stated: Tree) -> Tree:
+    left_out = {name: figure for name, figure in link_figures(tier).items() if stated.get(name) is None}
+    return stated | {name: dump_figure(figure) for name, figure in left_out.items()}
 
 
 def _tier(tier: object, document: Document, folder: Path | None, path: tuple[str | int, ...]) -> object:

@@ -24,6 +24,15 @@ class Tier:
         low_latency: s, fixed time of a one-/two-shot low-latency kernel; 0 if the fabric has none.
         reduction: B/s per chip of in-network reduction (NVLS/SHARP class); 0 if the fabric has none.
         through_host: chips reach one another only through host memory.
+        ramp: k in launch + l + t + k·√(l·t), what filling a pipeline of latency l and transfer t costs.
+        peer_share: what each further peer adds to a low-latency kernel, as a share of `low_latency`.
+        one_shot_share: share of the achievable bandwidth at which a chip reads all its peers at once.
+        exchange_launches: fixed time of a de-duplicating expert exchange, in `launch`es.
+        exchange_low_launches: fixed time of a low-latency expert exchange, in `low_latency`s.
+        exchange_rank_step: what doubling the ranks adds to the latter, likewise.
+        exchange_share: share of the achievable bandwidth left to messages of one token.
+
+    The figures of low-latency kernels are 0 where the fabric has none.
     """
 
     name: str
@@ -37,6 +46,13 @@ class Tier:
     low_latency: float
     reduction: float
     through_host: bool
+    ramp: float
+    peer_share: float
+    one_shot_share: float
+    exchange_launches: float
+    exchange_low_launches: float
+    exchange_rank_step: float
+    exchange_share: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ Each figure is remembered in the resolution, so that a result lists what it rest
 from dataclasses import dataclass
 
 from sim.figures import Figure, Resolution
-from sim.hardware.assumed import assumed
+from sim.hardware.assumed import assumed, link_figures
 from sim.hardware.chip import Chip, Compute, Dispatch, Memory, Power, Sram
 from sim.hardware.cluster import Cluster, Tier
 from sim.hardware.kernels import resolve_kernels
@@ -40,6 +40,7 @@ def _tier(chip: ChipProfile, tier: TierProfile, resolution: Resolution, links: R
         bandwidth = links.take(tier.name, link)
     else:
         bandwidth = or_zero("bandwidth", tier.bandwidth)
+    collective = {name: resolution.take(name, figure) for name, figure in link_figures(tier).items()}
     return Tier(
         name=tier.name,
         domain=tier.domain,
@@ -52,6 +53,13 @@ def _tier(chip: ChipProfile, tier: TierProfile, resolution: Resolution, links: R
         low_latency=or_zero("low_latency", tier.low_latency),
         reduction=or_zero("reduction", tier.reduction),
         through_host=tier.through_host,
+        ramp=collective["ramp"],
+        peer_share=collective.get("peer_share", 0.0),
+        one_shot_share=collective.get("one_shot_share", 0.0),
+        exchange_launches=collective["exchange_launches"],
+        exchange_low_launches=collective.get("exchange_low_launches", 0.0),
+        exchange_rank_step=collective.get("exchange_rank_step", 0.0),
+        exchange_share=collective["exchange_share"],
     )
 
 

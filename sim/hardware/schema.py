@@ -15,6 +15,7 @@ from sim.figures import (
     EnergyPerByteFigure,
     EnergyPerFlopFigure,
     HourlyPriceFigure,
+    NumberFigure,
     PowerFigure,
     PriceFigure,
     TimeFigure,
@@ -125,7 +126,8 @@ class ChipProfile(Part):
 class TierProfile(Part):
     """One level of the fabric; the fields are those of `sim.hardware.cluster.Tier`.
 
-    `fabric` names the file the link's figures came from. A tier called scale_up or scale_out has the
+    `fabric` names the file the link's figures came from; those from `ramp` on may be left to the rules of
+    `sim.hardware.assumed`. A tier called scale_up or scale_out has the
     bandwidth of the chip's link of that name unless it states its own.
     """
 
@@ -141,6 +143,13 @@ class TierProfile(Part):
     low_latency: TimeFigure | None = None
     reduction: BandwidthFigure | None = None
     through_host: bool = False
+    ramp: NumberFigure | None = None
+    peer_share: NumberFigure | None = None
+    one_shot_share: Share | None = None
+    exchange_launches: NumberFigure | None = None
+    exchange_low_launches: NumberFigure | None = None
+    exchange_rank_step: NumberFigure | None = None
+    exchange_share: Share | None = None
 
 
 class ClusterProfile(Part):

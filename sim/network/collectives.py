@@ -5,15 +5,17 @@ S bytes of logical message, n ranks, V = S(n−1)/n, L bandwidth, η efficiency,
   ring all-reduce             pipelined(2(n−1)·a1, 2V/(ηL))
   halving-doubling            pipelined(2·log2(n)·α, 2V/(ηL'))    α one message; L' between a pair
   in-network reduction        pipelined(2(n−1)·a1, S/R)           R what the switch reduces per chip
-  one-shot (low latency)      b0 + (n−1)·b1 + (n−1)·S/(0.8·ηL)    every chip reads all others
+  one-shot (low latency)      b0 + (n−1)·b1 + (n−1)·S/(η1·ηL)     every chip reads all others
   two-shot (low latency)      2·b0 + (n−1)·b1 + 2V/(ηL)
   all-gather, reduce-scatter  pipelined((n−1)·a1, V/(ηL))
   through host memory         every byte crosses the chip's link twice and each step starts two copies
 Over several tiers: reduce-scatter from the innermost outwards, all-reduce of the shrunken message on the
 outermost, all-gather back.
 
-Sources: ring and tree costs after Thakur, Rabenseifner and Gropp (2005); k, b1/b0 and the one-shot share
-from measured NCCL and low-latency kernels (docs/operators.md).
+k is the tier's `ramp`, b1/b0 its `peer_share`, η1 its `one_shot_share`.
+
+Sources: ring and tree costs after Thakur, Rabenseifner and Gropp (2005); the figures are the fabric's
+(hardware_profiles/fabrics), from measured NCCL and low-latency kernels (docs/operators.md).
 """
 
 from collections.abc import Callable, Sequence
@@ -24,13 +26,6 @@ import numpy as np
 from sim.hardware.cluster import Cluster
 from sim.network.group import Level, between, levels
 from sim.operators.quantities import Array
-
-RAMP = 1.4
-"""k, the cost of filling a pipeline of optimally sized chunks."""
-PEER_SHARE = 1 / 35
-"""b1/b0: what each further peer adds to a low-latency kernel, as a share of its fixed time."""
-ONE_SHOT_SHARE = 0.8
-"""Share of a link's achievable bandwidth at which a chip reads all its peers at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +105,10 @@ def _all_reduce_on(level: Level, message: Array) -> LinkTime:
         reduced = message / (min(tier.reduction, tier.bandwidth) * level.bandwidth / tier.bandwidth)
         candidates.append(_pipelined(level, "in-network", 2 * (n - 1) * tier.hop, reduced, message))
     if tier.low_latency > 0 and level.unit == 1:
-        b0, peers = tier.low_latency, (n - 1) * tier.low_latency * PEER_SHARE
+        b0, peers = tier.low_latency, (n - 1) * tier.low_latency * tier.peer_share
         everything = (n - 1) * message
         candidates += [
-            _low_latency(level, "one-shot", b0, peers, everything / (ONE_SHOT_SHARE * rate), everything),
+            _low_latency(level, "one-shot", b0, peers, everything / (tier.one_shot_share * rate), everything),
             _low_latency(level, "two-shot", 2 * b0, peers, 2 * v / rate, 2 * v),
         ]
     return _fastest(candidates)
@@ -129,7 +124,7 @@ def _scatter(level: Level, message: Array) -> LinkTime:
 def _pipelined(level: Level, name: str, latency: float, transfer: Array, sent: Array) -> LinkTime:
     copies = _crossings(level)
     latency, transfer = copies * latency, copies * transfer
-    ramp = RAMP * np.sqrt(latency * transfer)
+    ramp = level.tier.ramp * np.sqrt(latency * transfer)
     return LinkTime(np.full_like(sent, level.tier.launch), latency + ramp, transfer, sent, (name,))
 
 

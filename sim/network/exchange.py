@@ -2,14 +2,15 @@
 
 A chip sends each of its T tokens to the chips that hold its experts.
   low latency   V = T · copies · bytes, one message per (token, expert); b0 the tier's low-latency launch;
-                1.5·b0 + b0·log2(R) + ‖V_in/(0.8·ηL), V_out/(ηL)‖₂
+                e_b·b0 + e_r·b0·log2(R) + ‖V_in/(η_x·ηL), V_out/(ηL)‖₂
   normal        V = T · distinct destinations · bytes, tokens copied once per chip (once per server over the
-                network, forwarded inside it); 4·a0 + α + ‖V_in/(0.8·ηL), V_out/(ηL)‖₂
+                network, forwarded inside it); e_a·a0 + α + ‖V_in/(η_x·ηL), V_out/(ηL)‖₂
   exchange of whole messages   all-gather of the tokens (or reduce-scatter of the results)
 The fastest counts. V_in stays in the innermost domain of g of the R chips, a share (g−1)/R; V_out leaves it,
 a share 1 − g/R.
 
-Form after the measured DeepEP kernels (docs/operators.md).
+The innermost tier's `exchange_launches` is e_a, `exchange_low_launches` e_b, `exchange_rank_step` e_r,
+`exchange_share` η_x. Form after the measured DeepEP kernels (docs/operators.md).
 """
 
 from math import log2
@@ -20,15 +21,6 @@ from sim.hardware.cluster import Cluster
 from sim.network.collectives import LinkTime, all_gather
 from sim.network.group import Level, levels
 from sim.operators.quantities import Array
-
-NORMAL_LAUNCH = 4.0
-"""Fixed time of a de-duplicating exchange in library launches (28 to 40 µs against 7.5 µs)."""
-LOW_LATENCY_LAUNCH = 1.5
-"""Fixed time of a low-latency exchange in low-latency launches (5 µs against 3.2 µs)."""
-RANK_STEP = 1.0
-"""What doubling the ranks adds to it, likewise (3 µs)."""
-SCATTERED = 0.8
-"""Share of a link's achievable bandwidth left to messages of one token (0.55 of peak against 0.70)."""
 
 
 def expert_exchange(
@@ -73,9 +65,10 @@ def _low_latency(
     volume = tokens * copies * token_bytes
     near = spanned[0].units
     inside, outside = volume * (near - 1) / ranks, volume * (ranks - near) / ranks
-    b0 = spanned[0].tier.low_latency
-    launch = LOW_LATENCY_LAUNCH * b0 + sum(level.tier.latency for level in spanned[1:])
-    latency = RANK_STEP * b0 * log2(ranks)
+    tier = spanned[0].tier
+    b0 = tier.low_latency
+    launch = tier.exchange_low_launches * b0 + sum(level.tier.latency for level in spanned[1:])
+    latency = tier.exchange_rank_step * b0 * log2(ranks)
     return _exchange("low-latency", spanned, launch, latency, inside, outside)
 
 
@@ -86,7 +79,7 @@ def _normal(
     domains = ranks / near
     inside = tokens * token_bytes * distinct * (near - 1) / near
     outside = tokens * token_bytes * nodes * (domains - 1) / domains
-    launch = NORMAL_LAUNCH * spanned[0].tier.launch
+    launch = spanned[0].tier.exchange_launches * spanned[0].tier.launch
     latency = sum(level.tier.latency for level in spanned)
     return _exchange("normal", spanned, launch, latency, inside, outside)
 
@@ -97,7 +90,7 @@ def _exchange(
     near = spanned[0]
     far = spanned[-1]
     crossings = 2 if near.tier.through_host else 1
-    transfer = crossings * inside / (SCATTERED * near.tier.efficiency * near.bandwidth)
+    transfer = crossings * inside / (near.tier.exchange_share * near.tier.efficiency * near.bandwidth)
     if len(spanned) > 1:
         transfer = np.hypot(transfer, outside / (far.tier.efficiency * far.bandwidth))
     return LinkTime(
