@@ -266,6 +266,36 @@ def test_skewed_draws_of_another_epoch_cost_something_else() -> None:
     assert seconds(timer("axk1"), batch, Conditions(epoch=3)) != seconds(timer("axk1"), batch)
 
 
+# Each figure of a family's kernels that no other test moves, made worse, and a deployment that shows it.
+WORSE = {
+    "tile_latency": ("axk1", 3.0),
+    "gemm_core_hbm": ("axk1", 0.5),
+    "gemm_unpack": ("unpacked", 3.0),
+    "moe_unpack": ("unpacked experts", 3.0),
+    "prefill_tile_latency": ("llama", 3.0),
+    "decode_core_hbm": ("llama", 0.5),
+}
+
+
+@pytest.mark.parametrize("figure", WORSE)
+def test_a_worse_figure_of_the_kernels_slows_some_operator_and_speeds_up_none(figure: str) -> None:
+    name, factor = WORSE[figure]
+    experts = deployed("qwen3-30b-a3b", "h100-hgx", "int4", "bf16", tp=2, ep=2)
+    deployment = experts if name == "unpacked experts" else DEPLOYMENTS[name]()
+    chip = deployment.cluster.chip
+    kernels = replace(chip.kernels, **{figure: factor * getattr(chip.kernels, figure)})
+    better, worse = make_timer(deployment), make_timer(on(replace(chip, kernels=kernels), deployment))
+    slower: set[str] = set()
+    for batch in (BatchShape(1, 300), BatchShape(64, 64_000), BatchShape(chunks=((4000, 0),))):
+        for one, other in zip(better.explain(batch).operators, worse.explain(batch).operators, strict=True):
+            assert other.time >= one.time * (1 - 1e-12), one
+            if other.time > one.time * 1.0001:
+                slower.add(one.group)
+    assert slower
+    if figure.startswith("moe"):
+        assert slower == {"experts"}
+
+
 def test_a_timer_is_pure() -> None:
     batch = BatchShape(17, 20_000, (), ((300, 40), (2, 900)))
     first = seconds(timer("axk1"), batch)

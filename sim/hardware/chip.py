@@ -75,7 +75,9 @@ class KernelFamily:
 
     Fractions multiply datasheet peaks; times are seconds. `*_mma` is the share of the matrix peak a
     saturated kernel sustains, `*_hbm` the share of HBM bandwidth (DRAM and kernel loss as one prior),
-    `*_launch` the fixed time of a kernel inside a graph.
+    `*_launch` the fixed time of a kernel inside a graph, `*tile_latency` that of one tile on its core,
+    `*_core_hbm` how many times its even share of HBM bandwidth one core can draw, `*_unpack` the vector
+    operations that turn one stored weight into an operand.
     """
 
     name: str
@@ -83,6 +85,9 @@ class KernelFamily:
     gemm_hbm: float
     gemm_launch: float
     gemm_feed: float
+    gemm_unpack: float
+    gemm_core_hbm: float
+    tile_latency: float
     split_k_launch: float
     overlap_norm: float
     quant_launch: float
@@ -90,15 +95,18 @@ class KernelFamily:
     prefill_exp: float
     prefill_launch: float
     prefill_passes: float
+    prefill_tile_latency: float
     decode_hbm: float
     decode_mma: float
     decode_launch: float
+    decode_core_hbm: float
     mla_decode_hbm: float
     mla_decode_mma: float
     mla_decode_launch: float
     moe_mma: Mapping[str, float]
     moe_hbm: float
     moe_launch: float
+    moe_unpack: float
     moe_io_passes: Mapping[str, float]
     elementwise_hbm: float
     elementwise_launch: float

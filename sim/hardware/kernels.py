@@ -35,6 +35,9 @@ class Kernels(Part):
     gemm_hbm: Share
     gemm_launch: TimeFigure
     gemm_feed: Factor
+    gemm_unpack: NumberFigure
+    gemm_core_hbm: Factor
+    tile_latency: TimeFigure
     split_k_launch: TimeFigure
     overlap_norm: Factor
     quant_launch: TimeFigure
@@ -42,15 +45,18 @@ class Kernels(Part):
     prefill_exp: Factor
     prefill_launch: TimeFigure
     prefill_passes: Factor
+    prefill_tile_latency: TimeFigure
     decode_hbm: Share
     decode_mma: Share
     decode_launch: TimeFigure
+    decode_core_hbm: Factor
     mla_decode_hbm: Share
     mla_decode_mma: Share
     mla_decode_launch: TimeFigure
     moe_mma: Shares
     moe_hbm: Share
     moe_launch: TimeFigure
+    moe_unpack: NumberFigure
     moe_io_passes: Factors
     elementwise_hbm: Share
     elementwise_launch: TimeFigure
@@ -73,6 +79,9 @@ def resolve_kernels(name: str, kernels: Kernels, resolution: Resolution) -> Kern
         gemm_hbm=take("gemm_hbm", kernels.gemm_hbm),
         gemm_launch=take("gemm_launch", kernels.gemm_launch),
         gemm_feed=take("gemm_feed", kernels.gemm_feed),
+        gemm_unpack=take("gemm_unpack", kernels.gemm_unpack),
+        gemm_core_hbm=take("gemm_core_hbm", kernels.gemm_core_hbm),
+        tile_latency=take("tile_latency", kernels.tile_latency),
         split_k_launch=take("split_k_launch", kernels.split_k_launch),
         overlap_norm=take("overlap_norm", kernels.overlap_norm),
         quant_launch=take("quant_launch", kernels.quant_launch),
@@ -80,15 +89,18 @@ def resolve_kernels(name: str, kernels: Kernels, resolution: Resolution) -> Kern
         prefill_exp=take("prefill_exp", kernels.prefill_exp),
         prefill_launch=take("prefill_launch", kernels.prefill_launch),
         prefill_passes=take("prefill_passes", kernels.prefill_passes),
+        prefill_tile_latency=take("prefill_tile_latency", kernels.prefill_tile_latency),
         decode_hbm=take("decode_hbm", kernels.decode_hbm),
         decode_mma=take("decode_mma", kernels.decode_mma),
         decode_launch=take("decode_launch", kernels.decode_launch),
+        decode_core_hbm=take("decode_core_hbm", kernels.decode_core_hbm),
         mla_decode_hbm=take("mla_decode_hbm", kernels.mla_decode_hbm),
         mla_decode_mma=take("mla_decode_mma", kernels.mla_decode_mma),
         mla_decode_launch=take("mla_decode_launch", kernels.mla_decode_launch),
         moe_mma=by_type("moe_mma", kernels.moe_mma),
         moe_hbm=take("moe_hbm", kernels.moe_hbm),
         moe_launch=take("moe_launch", kernels.moe_launch),
+        moe_unpack=take("moe_unpack", kernels.moe_unpack),
         moe_io_passes=by_type("moe_io_passes", kernels.moe_io_passes),
         elementwise_hbm=take("elementwise_hbm", kernels.elementwise_hbm),
         elementwise_launch=take("elementwise_launch", kernels.elementwise_launch),

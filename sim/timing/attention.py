@@ -8,9 +8,12 @@ Prefill (per layer, all chunks in one launch; tiles of 128 queries × 128 keys, 
   T    = t0 + ‖t_c, bytes/B‖_p + m_pre·(bytes of new queries, keys, values)/B
 Decode (per layer, all sequences; work items of one KV head of one sequence, split along the context):
   g    = query heads per KV head, padded to 64 rows of the matrix engine
-  T    = t0 + ‖KV + io over η_b·B, compute, one item's piece at one core's share‖_p
+  T    = t0 + ‖KV + io over η_b·B, compute, one item's piece at one core's share c·η_b·B/n_c‖_p
   compute = max( 2·n·kv·g·L(d + d_v)/(η_c·P), scores/(η_s·X) )
 A recurrence: T = t0 + ‖bytes/(η_b·B), flops/rate‖_p, chunks on matrix engines, single steps on vectors.
+
+τ is the family's `prefill_tile_latency`, start and end of one block of queries, paid once where a core
+prefetches the next; c is its `decode_core_hbm`.
 
 Form, constants and how well they fit: docs/operators.md.
 """
@@ -25,14 +28,11 @@ from sim.operators.quantities import ACTIVATION_BYTES, Array
 from sim.timing.priced import Priced, norm, overlapped
 from sim.timing.rates import Rates, share
 
-CTA_TIME = 1.0e-6
-"""τ: start and end of one block of queries (s); of the first only, where a core prefetches the next."""
 MATRIX_ROWS = 64
-"""Rows to which a decode's query heads are padded on the matrix engine."""
+"""Rows to which a decode's query heads are padded on the matrix engine: such kernels' smallest row tile."""
 PIECE = 256
-"""Shortest piece of context that a decode work item is split into."""
-CORE_SHARE = 1.6
-"""One core can draw this many times its even share of HBM bandwidth."""
+"""Shortest piece of context that a decode work item is split into: shorter ones cost more to merge than they
+share out."""
 
 
 def price_prefill(attention: PrefillAttention, rates: Rates) -> tuple[float, float, float]:
@@ -47,7 +47,7 @@ def price_prefill(attention: PrefillAttention, rates: Rates) -> tuple[float, flo
     tail = 1.0 + (ceil(waves) / waves - 1.0) / max(row_tiles, 1.0)
     longest, spread = work.longest * tile, heads.query * work.tiles * tile / cores * tail
     starts = 1 if rates.prefetches else ceil(waves)
-    compute = (longest**4 + spread**4) ** 0.25 + starts * CTA_TIME
+    compute = (longest**4 + spread**4) ** 0.25 + starts * k.prefill_tile_latency
     memory = (work.rows * heads.io_bytes + work.seen_rows * heads.cache_bytes) / rates.hbm
     fresh = work.rows * (heads.query * heads.qk_dim + heads.cache_values) * ACTIVATION_BYTES
     merged = (compute**p + memory**p) ** (1.0 / p)
@@ -82,7 +82,7 @@ def _one_piece(attention: DecodeAttention, rates: Rates, hbm: float) -> Array:
     mean = attention.context / np.maximum(attention.sequences, 1e-9)
     piece = 1.0 / (1.0 / np.maximum(mean, 1e-9) + 1.0 / PIECE)
     per_token = attention.heads.cache_bytes / attention.heads.kv
-    return piece * per_token * rates.cores / (CORE_SHARE * hbm)
+    return piece * per_token * rates.cores / (rates.kernels.decode_core_hbm * hbm)
 
 
 def price_state(update: StateUpdate, rates: Rates) -> Priced:

@@ -19,10 +19,6 @@ from sim.timing.priced import Priced, norm
 from sim.timing.products import COLUMN_TILES, DEPTH, LARGE_TILES, tile_bytes, tile_time, wave_time
 from sim.timing.rates import Rates, share
 
-DEQUANTISE_FLOPS = 12.0
-"""Vector operations that turn one stored weight into an operand: three times a plain product's, since a group
-has few rows to hide the work behind (fp4 and int4 experts under bf16 on H100 and B200, two stacks)."""
-
 
 def price_experts(experts: Experts, rates: Rates) -> Priced:
     """Time of one layer's routed experts over all cases."""
@@ -48,7 +44,7 @@ def _grouped(experts: Experts, columns: int, inner: int, rates: Rates) -> tuple[
     n = np.tile(np.array(sides, np.float64), len(TILE_ROWS))
     depth = np.array([np.ceil(inner / DEPTH) * DEPTH])
     mma = share(k.moe_mma, experts.arithmetic)
-    per_tile = tile_time(rates, mma, m, n, depth, experts.weights, experts.arithmetic, DEQUANTISE_FLOPS)
+    per_tile = tile_time(rates, mma, m, n, depth, experts.weights, experts.arithmetic, k.moe_unpack)
     tiles = np.repeat(loads.tiles, len(sides), axis=3) * np.ceil(columns / n)
     on_core = wave_time(rates, np.ceil(tiles / rates.cores), per_tile)
     io = loads.pairs * (inner * bytes_per_value(experts.activations) + 2.0 * columns)

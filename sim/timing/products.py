@@ -7,8 +7,9 @@ For row tile b_m, column tile b_n and split-K s, on n_c cores with K' = ⌈K/s/6
   t_mem  = max( (W + A + C)/(η_b·B), first tile's weights at one core's share c·η_b·B/n_c )
   T = t0 + min over the menu of ‖waves·(t_tile + τ), t_mem‖_p + [s > 1]·(τ_s + 8·s·M·N/(η_f·F))
 t0 launch and gap to the next kernel, P matrix peak, V vector peak, F operand feed (L2 or scratchpad fill),
-B HBM; a, w bytes of an operand value. Every candidate grows with M, so their minimum does. Operands are read
-once even where they exceed the shared memory.
+B HBM; a, w bytes of an operand value. u is the family's `gemm_unpack`, c its `gemm_core_hbm` and τ its
+`tile_latency`, paid once where a core prefetches its next tile. Every candidate grows with M, so their
+minimum does. Operands are read once even where they exceed the shared memory.
 
 Form, constants and how well they fit: docs/operators.md.
 """
@@ -35,15 +36,8 @@ SPLITS = (1, 2, 4, 8)
 SMALL_ROWS = 512
 DEPTH = 64
 """Depth of one step of the inner loop: K is padded to it."""
-TILE_TIME = 0.5e-6
-"""τ, prologue and epilogue latency of a tile (s); of the first only, where a core prefetches the next."""
-CORE_SHARE = 2.5
-"""c: one core can draw this many times its even share of HBM bandwidth."""
 ACCUMULATOR_BYTES = 8.0
 """A split's partial sums are written and read once in fp32."""
-DEQUANTISE_FLOPS = 4.0
-"""u, vector operations that turn one stored weight into an operand, in series with the multiplication (fit to
-weight-only int8 and int4 products on A100, 1,024 rows and more)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +72,7 @@ def tile_time(
     depth: Array,
     weights: str,
     arithmetic: str,
-    unpack: float = DEQUANTISE_FLOPS,
+    unpack: float,
 ) -> Array:
     """t_tile of tiles rows × columns × depth; `unpack` is u, vector operations per stored weight."""
     k = rates.kernels
@@ -93,9 +87,8 @@ def tile_time(
 
 def wave_time(rates: Rates, waves: Array, per_tile: Array) -> Array:
     """Seconds of the cores: every wave's tile, and its latency where a core cannot hide it."""
-    if rates.prefetches:
-        return waves * per_tile + TILE_TIME
-    return waves * (per_tile + TILE_TIME)
+    latency = rates.kernels.tile_latency
+    return waves * per_tile + latency if rates.prefetches else waves * (per_tile + latency)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +123,8 @@ def product_kernels(
     return Kernels(
         menu.rows,
         batch * np.ceil(columns / menu.columns) * menu.splits,
-        tile_time(rates, mma, menu.rows, menu.columns, depth, weights, arithmetic),
-        menu.columns * depth * width * rates.cores / (CORE_SHARE * k.gemm_hbm * rates.hbm),
+        tile_time(rates, mma, menu.rows, menu.columns, depth, weights, arithmetic, k.gemm_unpack),
+        menu.columns * depth * width * rates.cores / (k.gemm_core_hbm * k.gemm_hbm * rates.hbm),
         np.where(split, k.split_k_launch, 0.0),
         np.where(split, menu.splits * written, 0.0),
     )
