@@ -24,8 +24,6 @@ from sim.timing.timer import CALM, Conditions, StepBreakdown
 
 Fidelity = Literal["roofline", "analytic"]
 _PRICERS = {"roofline": RooflinePricer, "analytic": AnalyticPricer}
-_ROUNDING = 1e-12
-"""Seconds below which a difference of two sums is rounding."""
 
 
 class PartsTimer:
@@ -94,10 +92,16 @@ class PartsTimer:
         nodes, weights = load_weights(_share(self.ranks * batch.tokens, micro))
         listed += rows(self.lowering.shared(nodes, conditions.epoch), weights)
         listed.append(host_row("host", float(parts.host(sequences)[0]), parts.pricer.source))
-        waited = float(self.durations(batch, 1, conditions)[0]) - sum(row.time.time for row in listed)
-        if waited > _ROUNDING:
+        waited = self._launched(parts, batch, micro) - sum(row.time.time for row in listed)
+        if waited > 0.0:
             listed.append(host_row("kernel_launches", waited, parts.pricer.source))
         return step_breakdown(batch, listed)
+
+    def _launched(self, parts: StepParts, batch: BatchShape, micro: int) -> float:
+        """Least seconds of the step by what the host launches for it."""
+        if batch.chunks:
+            return parts.launching.of_mixed(_share(batch.tokens, micro))
+        return parts.launching.of_decodes(_share(batch.decodes, micro))
 
     def _decode_steps(self, parts: StepParts, batch: BatchShape, k: int) -> Array:
         if not batch.decodes:
@@ -121,7 +125,7 @@ class PartsTimer:
             total = total + parts.per_decode(_one(mine)) + np.sum(parts.decodes(_one(mine), sums), axis=0)
         shared = parts.shared(_share(self.ranks * batch.tokens, micro))
         seconds = float(total[0]) + parts.chunks(batch.chunks) / micro + shared
-        return max(seconds, parts.launching.of_mixed(_share(batch.tokens, micro)))
+        return max(seconds, self._launched(parts, batch, micro))
 
     def _largest(self, batch: BatchShape, micro: int, k: int) -> tuple[float, list[Array]]:
         """Decodes and sums of the largest micro-batch over k steps."""
