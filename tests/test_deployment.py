@@ -124,9 +124,8 @@ def test_a_dumped_deployment_reads_back_as_itself():
 @pytest.mark.parametrize("wrong", [3, "tp 8", [1]])
 def test_a_raw_tree_of_the_wrong_shape_is_left_for_validation_to_refuse(wrong: object):
     assert read_deployment(wrong) == wrong
-    assert read_deployment({"engine": wrong, "parallel": wrong, "precision": wrong}) == {
-        "engine": wrong, "parallel": wrong, "precision": wrong, "replicas": 1,
-    }  # fmt: skip
+    parts = dict.fromkeys(("engine", "parallel", "precision", "routing"), wrong)
+    assert read_deployment(parts) == parts | {"replicas": 1}
 
 
 # Splits

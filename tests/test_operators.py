@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sim.deployment.schema import POPULARITY
 from sim.models.accounting import flops_by_kind, params_by_kind
 from sim.models.dtypes import weight_bytes_per_value
 from sim.operators import (
@@ -26,7 +27,7 @@ from sim.operators import (
     sample_loads,
 )
 from sim.operators.chunks import TILE, causal_pairs
-from sim.operators.loads import DEFAULT_SKEW, DRAWS, LOAD_GRID, distinct_ranks
+from sim.operators.loads import DRAWS, LOAD_GRID, distinct_ranks
 from tests.chips import axk1, deployed, llama
 
 chunk_lists = st.lists(st.tuples(st.integers(1, 3000), st.integers(0, 5000)), min_size=1, max_size=4)
@@ -189,7 +190,8 @@ def test_prefill_attention_counts_the_flops_of_its_pairs() -> None:
     assert prefill.flops == 2 * 32 * 256 * (300 * 200 + 300 * 301 / 2)
 
 
-ROUTING = Routing(experts=192, top_k=8, ep=8)
+SKEW = POPULARITY.value
+ROUTING = Routing(experts=192, top_k=8, ep=8, skew=SKEW)
 
 
 @settings(max_examples=30, deadline=None)
@@ -221,7 +223,7 @@ def test_a_popular_few_experts_spare_a_short_step_weights_and_cost_the_busiest_r
         spread = sample_loads(Routing(experts=256, top_k=8, ep=8, skew=skew), (4096,))
         return float(alone.active.mean()), float(spread.pairs.max(axis=2).mean())
 
-    uniform, usual, power_law = loads(0.0), loads(DEFAULT_SKEW), loads(1.2)
+    uniform, usual, power_law = loads(0.0), loads(SKEW), loads(1.2)
     assert power_law[0] < usual[0] < uniform[0]
     assert power_law[1] > usual[1] > uniform[1]
 
@@ -229,7 +231,7 @@ def test_a_popular_few_experts_spare_a_short_step_weights_and_cost_the_busiest_r
 def test_the_same_routing_gives_the_same_loads_and_another_epoch_others() -> None:
     again = sample_loads(ROUTING, (37, 500)).pairs
     assert (sample_loads(ROUTING, (500,)).pairs == again[1:]).all()
-    other = sample_loads(Routing(experts=192, top_k=8, ep=8, epoch=1), (500,)).pairs
+    other = sample_loads(Routing(experts=192, top_k=8, ep=8, skew=SKEW, epoch=1), (500,)).pairs
     assert (other != again[1:]).any()
 
 

@@ -7,11 +7,11 @@ from sim.deployment.fit import described, remedy, shortfall
 from sim.deployment.layout import layout_problem
 from sim.deployment.memory import MemoryMap, memory_map
 from sim.deployment.precision import check_arithmetic
-from sim.deployment.schema import DeploymentSpec, EngineSpec
+from sim.deployment.schema import DeploymentSpec, EngineSpec, RoutingSpec
 from sim.errors import UserError
 from sim.figures import Resolution
 from sim.hardware.cluster import Cluster
-from sim.models.architecture import ModelArchitecture
+from sim.models.architecture import ModelArchitecture, MoeFfn
 
 
 def deploy(
@@ -23,7 +23,7 @@ def deploy(
     prefill, one step) holds if that is less.
 
     Args:
-        resolution: resolves and remembers the figures of the engine table; its prefix is the spec's
+        resolution: resolves and remembers the figures of engine and routing; its prefix is the spec's
             place in the resolved tree ("deployment").
     Raises:
         UserError: an uneven split, missing arithmetic, too few chips, too little memory.
@@ -45,6 +45,7 @@ def deploy(
         engine=_limits(spec.engine, model.context),
         host=_host_costs(spec.engine, resolution),
         reserve=resolution.take("engine.reserve", spec.engine.reserve),
+        expert_skew=_expert_skew(spec.routing, model, resolution),
     )
     memory = memory_map(deployment)
     if not memory.fits:
@@ -64,6 +65,13 @@ def _check_chips(parallel: Parallel, replicas: int, cluster: Cluster) -> None:
         f"deployment.replicas: {replicas} replicas of {parallel.chips} chips take {needed} but cluster "
         f"{cluster.name} has {cluster.chips}; at most {cluster.chips // parallel.chips} fit"
     )
+
+
+def _expert_skew(routing: RoutingSpec, model: ModelArchitecture, resolution: Resolution) -> float:
+    """0 for a dense model: nothing rests on the figure there."""
+    if not any(isinstance(layer.ffn, MoeFfn) for layer in model.layers):
+        return 0.0
+    return resolution.take("routing.skew", routing.skew)
 
 
 def _limits(engine: EngineSpec, context: int) -> EngineLimits:

@@ -84,7 +84,8 @@ class HostCosts:
 class Deployment:
     """One kind of replica: `replicas` copies of `parallel.chips` chips each.
 
-    `reserve` is device memory (B per chip) beside weights, activations and KV cache.
+    `reserve` is device memory (B per chip) beside weights, activations and KV cache; `expert_skew` the
+    standard deviation of the logarithm of an expert's popularity, 0 for uniform routing.
     """
 
     model: ModelArchitecture
@@ -95,6 +96,7 @@ class Deployment:
     engine: EngineLimits
     host: HostCosts
     reserve: float = 0.0
+    expert_skew: float = 0.0
 
     @property
     def lockstep_ranks(self) -> int:

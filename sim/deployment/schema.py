@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self, cast
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from sim.deployment.engine_families import with_engine_defaults
 from sim.documents import WRITTEN
 from sim.errors import UserError
-from sim.figures import BytesFigure, TimeFigure
+from sim.figures import BytesFigure, Figure, NumberFigure, TimeFigure, dump_figure
+from sim.units import NUMBER
 
 StorageType = Literal["bf16", "fp16", "fp8", "int8", "fp4", "int4"]
 Count = Annotated[int, Field(ge=1, strict=True)]
@@ -41,6 +42,42 @@ class ParallelSpec(BaseModel):
     ep: Count = Field(default=1, description="expert parallel size; divides tp·dp·pcp")
     pcp: Count = Field(default=1, description="prefill context parallel size (only 1 yet)")
     dcp: Count = Field(default=1, description="decode context parallel size (only 1 yet)")
+
+
+MOST_SKEW = 4.0
+"""Beyond it a few experts would take nearly every token."""
+
+
+def _within_reason(skew: Figure) -> Figure:
+    most = skew.value if skew.high is None else skew.high
+    if most > MOST_SKEW:
+        raise ValueError(f"{skew.text()} must not exceed {MOST_SKEW:g} (0 is uniform, a power law about 1.2)")
+    return skew
+
+
+POPULARITY = Figure(
+    0.8,
+    NUMBER,
+    0.3,
+    1.2,
+    "estimate",
+    "short decode steps of a 256-expert model take as long as the weights of 0.9-1.2 need (vLLM on B300); "
+    "aiconfigurator prices DeepSeek and Qwen3 with power laws of exponent 1.0 and 1.2; expert load balancing "
+    "brings 0.1-0.5",
+)
+"""Skew of experts' popularity where nothing is stated."""
+
+
+class RoutingSpec(BaseModel):
+    """How tokens spread over the experts of a mixture: a property of model and traffic."""
+
+    model_config = WRITTEN
+
+    skew: Annotated[NumberFigure, AfterValidator(_within_reason)] = Field(
+        default=POPULARITY,
+        description="standard deviation of the logarithm of an expert's popularity; 0: uniform, a power law "
+        "of exponent 1: about 1.2",
+    )
 
 
 class HostCostSpec(BaseModel):
@@ -134,18 +171,19 @@ def _default_engine() -> EngineSpec:
 
 
 class DeploymentSpec(BaseModel):
-    """A model on chips: precision, layout of one replica, number of replicas, engine."""
+    """A model on chips: precision, layout of one replica, number of replicas, routing to experts, engine."""
 
     model_config = WRITTEN
 
     precision: PrecisionSpec = Field(default_factory=PrecisionSpec)
     parallel: ParallelSpec = Field(default_factory=ParallelSpec)
     replicas: Count = Field(default=1, description="identical replicas")
+    routing: RoutingSpec = Field(default_factory=RoutingSpec)
     engine: EngineSpec = Field(default_factory=_default_engine)
 
 
 def read_deployment(raw: object) -> object:
-    """The raw `deployment:` tree with every engine field present, so that overrides can address it.
+    """The raw `deployment:` tree with every field present, so that overrides can address it.
 
     A tree of the wrong shape is returned as it is; validation says what is wrong with it.
 
@@ -165,6 +203,9 @@ def read_deployment(raw: object) -> object:
     if isinstance(parallel, Mapping):
         tree["parallel"] = ParallelSpec().model_dump() | dict(cast("Mapping[str, object]", parallel))
     tree.setdefault("replicas", 1)
+    routing = tree.get("routing", {})
+    if isinstance(routing, Mapping):
+        tree["routing"] = {"skew": dump_figure(POPULARITY)} | dict(cast("Mapping[str, object]", routing))
     engine = tree.get("engine", {})
     if isinstance(engine, Mapping):
         tree["engine"] = with_engine_defaults(cast("Mapping[str, object]", engine))

@@ -68,8 +68,8 @@ class FfnBlock:
     def routing(self, epoch: int) -> Routing:
         """What the expert loads of this block depend on."""
         assert isinstance(self.ffn, MoeFfn)
-        f = self.ffn
-        return Routing(f.experts, f.top_k, self.deployment.parallel.ep, f.groups, f.top_groups, epoch=epoch)
+        f, ep, skew = self.ffn, self.deployment.parallel.ep, self.deployment.expert_skew
+        return Routing(f.experts, f.top_k, ep, f.groups, f.top_groups, skew, epoch)
 
     def _exchange(self, routing: Routing, rows: Array) -> list[Operator]:
         parallel = self.deployment.parallel

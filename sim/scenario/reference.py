@@ -179,9 +179,11 @@ def _text(field: Node, parts: Mapping[str, Node]) -> str:
 
 
 def _default(field: Node) -> str:
-    if "default" not in field or isinstance(field["default"], dict):
-        return ""
-    return _shown(field["default"])
+    default = field.get("default", {})
+    if isinstance(default, dict):  # a figure's is its value, a part's is in the table of the part
+        entries = cast("Node", default)
+        return _shown(entries["value"]) if "value" in entries else ""
+    return _shown(default)
 
 
 def _shown(value: object) -> str:
