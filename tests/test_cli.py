@@ -200,6 +200,7 @@ def test_a_catalogue_is_listed_and_each_entry_can_be_shown(room, capsys):
     assert execute([room, "list", "--json", "-"]) == 0
     entries = json.loads(capsys.readouterr().out)
     assert len(entries) > 15
+    assert {entry["version"] for entry in entries} == {sim.__version__}
     assert execute([room, "show", entries[0]["name"], "--json", "-"]) == 0
     assert json.loads(capsys.readouterr().out) == entries[0]
 

@@ -17,6 +17,7 @@ from sim.models.accounting import (
 )
 from sim.models.architecture import Attention, DenseFfn, Gqa, Layer, Mla, ModelArchitecture, Recurrent
 from sim.models.dtypes import BYTES_PER_VALUE
+from sim.version import __version__
 
 CONTEXTS = (1, 1024, 8192, 32768, 131072, 1048576)
 
@@ -65,8 +66,9 @@ class ModelDescription:
     flops_per_token: dict[int, float]
 
     def to_json(self) -> dict[str, object]:
-        """The same as plain data."""
-        return asdict(self)
+        """The same as plain data, with the version that counted it."""
+        counts: dict[str, object] = asdict(self)
+        return {"schema": 1, "version": __version__} | counts
 
 
 def describe_model(model: ModelArchitecture) -> ModelDescription:

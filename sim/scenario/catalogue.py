@@ -13,6 +13,7 @@ from sim.hardware.cluster import Cluster
 from sim.models import load_model, model_names
 from sim.models.describe import ModelDescription
 from sim.models.describe import describe_model as describe_architecture
+from sim.version import __version__
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +41,11 @@ class HardwareProfile:
         return counts["assumption"] + counts["unstated"]
 
     def to_json(self) -> dict[str, object]:
-        """Plain data: resolved SI numbers, and the figures behind them."""
+        """Plain data: resolved SI numbers, the figures behind them, the version that read them."""
         resolved = self.chip if self.cluster is None else self.cluster
         return {
+            "schema": 1,
+            "version": __version__,
             "kind": self.kind,
             "name": resolved.name,
             "title": resolved.title,
