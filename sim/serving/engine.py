@@ -260,13 +260,13 @@ class Engine:
 
 def steps_until(gap: float, first: float, slope: float, most: int) -> int:
     """The smallest m ≥ 1 with m·first + slope·m(m-1)/2 ≥ gap, given that m = `most` suffices."""
-    if slope:
+    m = int(gap / first) + 1 if first else most
+    if slope * m * m > first:  # the slope is worth a step: start at the root, not at its bound
         half = slope / 2
         b = first - half
-        m = int((sqrt(max(b * b + 4 * half * gap, 0.0)) - b) / (2 * half)) if half > 0 else most
-    else:
-        m = int(gap / first) if first else most
-    m = min(max(m, 1), most)
+        m = int((sqrt(b * b + 2 * slope * gap) - b) / slope) + 1
+    if m > most:
+        m = most
     while m > 1 and (m - 1) * first + slope * ((m - 1) * (m - 2) // 2) >= gap:
         m -= 1
     while m < most and m * first + slope * (m * (m - 1) // 2) < gap:
