@@ -113,6 +113,7 @@ def accept(p: BankPolicy, m: Ints, i: int, tick: int) -> bool:
             m[REQUESTS + first, MERGED] = i
             return True
     m[LINES + slot, kind] += 1
+    m[REQUESTS + i, ORDER] = -1
     m[CHANNELS + channel, QUEUED + kind] += 1
     last = m[CHANNELS + channel, TRANSACTION_TAIL + kind]
     m[REQUESTS + i, BEFORE] = last
@@ -146,17 +147,20 @@ def _move_transaction(p: BankPolicy, m: Ints, channel: int) -> bool:
     if m[CHANNELS + channel, WRITING] == 0 and (writes >= p.depth or (idle and writes > p.drain_idle_above)):
         m[CHANNELS + channel, WRITING] = writes
     kind = WRITES if m[CHANNELS + channel, WRITING] > 0 else READS
-    i = m[CHANNELS + channel, TRANSACTION_HEAD + kind]
-    while i >= 0 and m[BANKS + m[REQUESTS + i, BANK_OF], LENGTH] >= p.bank_depth:
-        i = m[REQUESTS + i, AFTER]
+    i = _first_with_room(p, m, channel, kind)
+    if kind == WRITES and i >= 0:
+        slot = m[REQUESTS + i, LINE] & (SLOTS - 1)
+        read = _pending_request(p, m, i, READS) if m[LINES + slot, READS] > 0 else -1
+        if read < 0:
+            m[CHANNELS + channel, WRITING] -= 1
+        else:  # the read must not see the write: drain again later, and let the read go on
+            m[CHANNELS + channel, WRITING] = 0
+            if m[REQUESTS + read, ORDER] >= 0:
+                return True
+            kind = READS
+            i = _first_with_room(p, m, channel, kind)
     if i < 0:
         return False
-    if kind == WRITES:
-        slot = m[REQUESTS + i, LINE] & (SLOTS - 1)
-        if m[LINES + slot, READS] > 0 and _pending_request(p, m, i, READS) >= 0:
-            m[CHANNELS + channel, WRITING] = 0  # the read must not see the write: drain again later
-            return True
-        m[CHANNELS + channel, WRITING] -= 1
     before, after = m[REQUESTS + i, BEFORE], m[REQUESTS + i, AFTER]
     if before < 0:
         m[CHANNELS + channel, TRANSACTION_HEAD + kind] = after
@@ -169,6 +173,14 @@ def _move_transaction(p: BankPolicy, m: Ints, channel: int) -> bool:
     m[CHANNELS + channel, QUEUED + kind] -= 1
     _queue_command(m, channel, i)
     return True
+
+
+def _first_with_room(p: BankPolicy, m: Ints, channel: int, kind: int) -> int:
+    """The oldest transaction whose bank's queue has room, or -1."""
+    i = m[CHANNELS + channel, TRANSACTION_HEAD + kind]
+    while i >= 0 and m[BANKS + m[REQUESTS + i, BANK_OF], LENGTH] >= p.bank_depth:
+        i = m[REQUESTS + i, AFTER]
+    return i
 
 
 def _queue_command(m: Ints, channel: int, i: int) -> None:

@@ -112,7 +112,8 @@ def _hit_is_older(m: Ints, bank: int, kind: int, i: int) -> bool:
 def issue_column(p: SharedPolicy, m: Ints, i: int, tick: int, active: bool) -> None:
     bank, row, kind = m[REQUESTS + i, BANK_OF], m[REQUESTS + i, ROW_OF], m[REQUESTS + i, WRITE]
     command = RD + kind
-    if p.cap and m[BANKS + bank, ACCESSES] >= p.cap and earliest(m, bank, RDA + kind) <= tick:
+    alone = m[BANKS + bank, ACTIVATED] == active  # no other request counts on the row
+    if p.cap and alone and m[BANKS + bank, ACCESSES] >= p.cap and earliest(m, bank, RDA + kind) <= tick:
         command = RDA + kind
     issue(m, bank, command, tick)
     record(m, tick, command, bank, row, i)

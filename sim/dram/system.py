@@ -5,6 +5,16 @@ from typing import Literal
 
 from sim.dram.device import Device
 from sim.dram.mapping import AddressMapping
+from sim.dram.state import (
+    ACTIVE_LIMIT,
+    BANK_LIMIT,
+    CHANNEL_LIMIT,
+    CONSTRAINT_LIMIT,
+    HISTORIES,
+    WAITING_LIMIT,
+    WIDEST,
+)
+from sim.errors import UserError
 
 Refresh = Literal["off", "all-bank", "per-bank"]
 
@@ -60,6 +70,32 @@ class MemorySystem:
     channels: int = 1
     fifo: int = 64
     name: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        """Refuses what no controller here can drive.
+
+        Raises:
+            UserError: naming the system and what is too large or does not go together.
+        """
+        o = self.device.organisation
+        limits = (
+            ("channels", self.channels, CHANNEL_LIMIT),
+            ("banks", self.channels * o.banks, BANK_LIMIT),
+            ("banks in a channel", o.banks, ACTIVE_LIMIT),
+            ("requests in front of a channel", self.fifo, WAITING_LIMIT),
+            ("constraints", len(self.device.constraints), CONSTRAINT_LIMIT),
+            ("activations in a window", max((c.window for c in self.device.constraints), default=1), WIDEST),
+            ("windows", sum(c.window > 1 for c in self.device.constraints), HISTORIES),
+        )
+        for what, found, most in limits:
+            if found > most:
+                raise UserError(f"memory system '{self.name}' has {found} {what}, more than {most}")
+        per_bank = isinstance(self.controller, BankQueueController)
+        if per_bank and (o.pseudo_channels > 1 or not self.device.two_slots):
+            raise UserError(
+                f"memory system '{self.name}': a controller with a queue per bank drives channels of one "
+                "pseudo-channel with row and column buses"
+            )
 
     @property
     def peak(self) -> float:
