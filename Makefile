@@ -27,9 +27,10 @@ bench: $(RUN)
 	$(BIN)/python benchmarks/speed.py
 
 # Against recorded references, which are no part of the project: SHARED is the folder they lie in.
-validate: $(RUN)
+validate: $(DEV)
 	@test -d "$(SHARED)" || { echo "no reference data in $(SHARED); name its folder in BANDWALL_SHARED"; exit 1; }
 	$(BIN)/bandwall validate scheduler "$(SHARED)"/conformance/open/*.json.gz
+	$(BIN)/bandwall validate memory "$(SHARED)"/dram/reference.csv --configs "$(SHARED)"/dram/configs
 
 # The scenario reference and the JSON Schema follow from the schemas; tests say when they are out of date.
 docs: $(RUN)

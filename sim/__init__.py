@@ -14,7 +14,7 @@ from sim.version import __version__
 
 if TYPE_CHECKING:
     from sim.errors import UserError
-    from sim.report import html_explain, html_report
+    from sim.report import html_explain, html_memory_curve, html_report
     from sim.scenario.catalogue import (
         HardwareProfile,
         describe_hardware,
@@ -23,47 +23,74 @@ if TYPE_CHECKING:
         list_models,
     )
     from sim.scenario.explanation import Explanation, explain
+    from sim.scenario.memory import StudiedMemory, list_memory, load_memory
+    from sim.scenario.memory_curve import MemoryCurve, memory_curve
+    from sim.scenario.memory_patterns import list_patterns
+    from sim.scenario.memory_run import MemoryRun, memory_run
     from sim.scenario.reference import json_schema
     from sim.scenario.scenario import Scenario, load
     from sim.scenario.simulation import Outcome, simulate
     from sim.validation import validate_scheduler
+    from sim.validation.memory import MemoryReport, validate_memory
 
 _HOME = {
     "Explanation": "sim.scenario.explanation",
     "HardwareProfile": "sim.scenario.catalogue",
+    "MemoryCurve": "sim.scenario.memory_curve",
+    "MemoryReport": "sim.validation.memory",
+    "MemoryRun": "sim.scenario.memory_run",
     "Outcome": "sim.scenario.simulation",
     "Scenario": "sim.scenario.scenario",
+    "StudiedMemory": "sim.scenario.memory",
     "UserError": "sim.errors",
     "describe_hardware": "sim.scenario.catalogue",
     "describe_model": "sim.scenario.catalogue",
     "explain": "sim.scenario.explanation",
     "html_explain": "sim.report",
+    "html_memory_curve": "sim.report",
     "html_report": "sim.report",
     "json_schema": "sim.scenario.reference",
     "list_hardware": "sim.scenario.catalogue",
+    "list_memory": "sim.scenario.memory",
     "list_models": "sim.scenario.catalogue",
+    "list_patterns": "sim.scenario.memory_patterns",
     "load": "sim.scenario.scenario",
+    "load_memory": "sim.scenario.memory",
+    "memory_curve": "sim.scenario.memory_curve",
+    "memory_run": "sim.scenario.memory_run",
     "simulate": "sim.scenario.simulation",
+    "validate_memory": "sim.validation.memory",
     "validate_scheduler": "sim.validation",
 }
 
 __all__ = [
     "Explanation",
     "HardwareProfile",
+    "MemoryCurve",
+    "MemoryReport",
+    "MemoryRun",
     "Outcome",
     "Scenario",
+    "StudiedMemory",
     "UserError",
     "__version__",
     "describe_hardware",
     "describe_model",
     "explain",
     "html_explain",
+    "html_memory_curve",
     "html_report",
     "json_schema",
     "list_hardware",
+    "list_memory",
     "list_models",
+    "list_patterns",
     "load",
+    "load_memory",
+    "memory_curve",
+    "memory_run",
     "simulate",
+    "validate_memory",
     "validate_scheduler",
 ]
 

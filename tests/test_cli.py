@@ -52,14 +52,25 @@ def modules_after(arguments: list[str]) -> set[str]:
 
 def test_help_loads_nothing_that_computes():
     loaded = modules_after(["--help"])
-    heavy = {"numpy", "pydantic", "simpy", "plotly", "yaml", "quantiphy", "pandas", "scipy", "pyarrow"}
+    heavy = {
+        "numpy",
+        "pydantic",
+        "simpy",
+        "plotly",
+        "yaml",
+        "quantiphy",
+        "pandas",
+        "scipy",
+        "pyarrow",
+        "numba",
+    }
     assert not heavy & loaded
 
 
 def test_run_loads_no_charts_and_no_table_formats(small):
     loaded = modules_after(["run", str(small)])
     assert "numpy" in loaded
-    assert not {"plotly", "pandas", "scipy", "pyarrow", "matplotlib", "huggingface_hub"} & loaded
+    assert not {"plotly", "pandas", "scipy", "pyarrow", "matplotlib", "huggingface_hub", "numba"} & loaded
 
 
 def test_run_with_json_on_standard_output_prints_json_alone(small, capsys):

@@ -94,8 +94,12 @@ def opened(html: str, folder) -> tuple[Drawn, list[str]]:
             },
         ),
         (lambda: sim.html_explain(explanation()), {"step", "roofline", "memory"}),
+        (
+            lambda: sim.html_memory_curve(sim.memory_curve(sim.load_memory("hbm3e"), requests=100)),
+            {"chunks", "load"},
+        ),
     ],
-    ids=["run", "explain"],
+    ids=["run", "explain", "memory"],
 )
 def test_a_page_draws_every_chart_and_leaves_the_console_clean(make, charts, tmp_path):
     drawn, console = opened(make(), tmp_path)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from sim.cli import hardware, models, validate
+from sim.cli import hardware, memory, models, validate
 from sim.cli.explain import explain
 from sim.cli.run import run
 from sim.cli.schema import schema
@@ -37,5 +37,6 @@ app.command()(run)
 app.command()(explain)
 app.add_typer(hardware.verbs, name="hardware")
 app.add_typer(models.verbs, name="models")
+app.add_typer(memory.verbs, name="memory")
 app.add_typer(validate.verbs, name="validate")
 app.command()(schema)

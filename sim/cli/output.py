@@ -14,11 +14,13 @@ if TYPE_CHECKING:
 Row = Sequence[str]
 
 
-def require_outputs(scenario: Path, json: str | None, *pages: Path | None) -> None:
+def require_outputs(
+    read: Path | None, json: str | None, *pages: Path | None, role: str = "the scenario"
+) -> None:
     """Refuses outputs that could not be written or would fall on one another, before the work for them.
 
     Args:
-        scenario: the file that is read; no output may take its place.
+        read: the file that is read, and its role; no output may take its place.
         json: the target of `--json`, where "-" is standard output.
         pages: the other targets, each a file.
     """
@@ -27,7 +29,7 @@ def require_outputs(scenario: Path, json: str | None, *pages: Path | None) -> No
 
     targets = [Path(json)] if json is not None and json != "-" else []
     targets += [page for page in pages if page is not None]
-    taken = {scenario.resolve(): "the scenario itself"}
+    taken = {} if read is None else {read.resolve(): f"{role} itself"}
     for target in targets:
         if str(target) == "-":
             raise UserError("only --json can go to standard output as '-'; give a file name")

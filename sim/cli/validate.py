@@ -1,18 +1,44 @@
-"""`bandwall validate scheduler`: the engine against recorded decisions of the real scheduler."""
+"""`bandwall validate scheduler | memory`: against recorded decisions of the real scheduler, and against
+public DRAM simulators."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sim.cli.options import JsonFile
-from sim.cli.output import console, table, write_json
+from sim.cli.output import console, require_outputs, table, write_json
+from sim.cli.wording import percent, significant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rich.console import Console
+
+    from sim.validation.agreement import Agreement
+
+SHOWN_GROUPS = 20
 
 verbs = typer.Typer(help="Against references and silicon.")
 
 Files = Annotated[
     list[Path], typer.Argument(metavar="FILE…", help="Recorded cases (JSON).", show_default=False)
 ]
+
+References = Annotated[
+    list[Path],
+    typer.Argument(metavar="FILE…", help="Rows of a reference (CSV).", show_default=False),
+]
+Configs = Annotated[
+    Path,
+    typer.Option(
+        "--configs",
+        metavar="DIR",
+        help="The folder of the configurations (JSON) that the rows name.",
+        show_default=False,
+    ),
+]
+Every = Annotated[int, typer.Option("--every", metavar="N", min=1, help="Take every N-th row only.")]
 
 
 @verbs.callback()
@@ -34,3 +60,41 @@ def scheduler(files: Files, json: JsonFile = None) -> None:
     out.print(f"{report.identical} of {report.cases} cases are identical, step by step")
     if rows:
         raise typer.Exit(1)
+
+
+@verbs.command()
+def memory(files: References, configs: Configs, every: Every = 1, json: JsonFile = None) -> None:
+    """Serve the requests of DRAM simulators' rows on the same configurations, and compare."""
+    import sim
+
+    require_outputs(None, json)
+    report = sim.validate_memory(files, configs, every=every)
+    write_json(json, report.to_json())
+    out = console(json)
+    shown = report.groups[:SHOWN_GROUPS]
+    rows = [(*g.keys.values(), str(g.n), significant(g.mape), percent(g.within)) for g in shown]
+    columns = ("pattern", "dram", "simulator", "metric", "n", "error %", "within")
+    title = (
+        f"The worst {len(shown)} of {len(report.groups)} groups: mean error, share of rows within tolerance"
+    )
+    out.print(table(title, columns, rows, "llllrrr"))
+    _print_agreement(out, "By pattern, worst first", ("pattern", "metric"), report.patterns)
+    _print_agreement(out, "All rows", ("metric",), report.overall)
+    for reason, rows_left_out in report.skipped.items():
+        out.print(f"Left out, {rows_left_out} rows: {reason}", markup=False)
+
+
+def _print_agreement(
+    out: "Console", title: str, keys: "Sequence[str]", groups: "Iterable[Agreement]"
+) -> None:
+    rows = [
+        (
+            *(group.keys[key] for key in keys),
+            str(group.n),
+            *(significant(error) for error in (group.mape, group.median_ape, group.p90_ape, group.bias)),
+            percent(group.within),
+        )
+        for group in groups
+    ]
+    columns = (*keys, "n", "mean error %", "median", "90 %", "bias", "within tolerance")
+    out.print(table(title, columns, rows, "l" * len(keys) + "r" * 6))

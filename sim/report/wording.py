@@ -37,6 +37,11 @@ def seconds(value: object) -> str:
     return milliseconds(value * 1e3) if isinstance(value, int | float) else ABSENT
 
 
+def nanoseconds(value: float) -> str:
+    """A number of seconds as ns: '73.2 ns'."""
+    return number(value * 1e9, "ns")
+
+
 def scaled(value: float, unit: str) -> str:
     """A large amount with a decimal prefix: '4.80 TB/s', '1.98 PFLOP/s'."""
     for factor, prefix in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
