@@ -14,8 +14,10 @@ from sim.cli import execute
 from sim.cli.memory import CAUSES
 from sim.hardware import load_chip
 from sim.report.page import plotly_js
+from sim.scenario.memory_patterns import parameter_text
 
-PROFILES = Path(__file__).parents[1] / "hardware_profiles" / "memory"
+ROOT = Path(__file__).parents[1]
+PROFILES = ROOT / "hardware_profiles" / "memory"
 FEW = ["--requests", "300"]
 needs_numba = pytest.mark.skipif(not sim.dram.numba_installed(), reason="validate memory needs numba")
 
@@ -160,6 +162,17 @@ def test_the_list_names_every_device_and_pattern_in_full(capsys):
     names = [entry["name"] for kind in ("devices", "patterns") for entry in listed[kind]]
     assert {path.stem for path in PROFILES.glob("*.yaml")} <= set(names)
     assert [name for name in names if name not in shown.split()] == []
+
+
+def test_the_documentation_has_every_pattern_with_its_defaults_and_every_cause():
+    text = (ROOT / "docs" / "memory.md").read_text()
+    rows = {row.split("`")[1]: row for row in text.splitlines() if row.startswith("| `")}
+    for name, form in sim.list_patterns().items():
+        for parameter, value in form.defaults.items():
+            shown = parameter_text(parameter, value).removesuffix(" B").replace(",", "")
+            assert f"`--{parameter.replace('_', '-')}` {shown}" in rows[name], (name, parameter)
+    for cause, said in CAUSES.items():
+        assert f"| {said} | `{cause}` |" in text
 
 
 def test_without_numba_the_model_is_said_to_be_slow_and_measures_less(monkeypatch, capsys):
