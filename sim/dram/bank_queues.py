@@ -3,8 +3,9 @@
 Each tick one transaction moves from the transaction queue being served to the queue of its bank: the oldest
 whose bank has room. Banks are served round robin; of a bank's queue the first command that may issue is
 taken, a PRE only for the queue's first entry, and only if no row hit is queued or `cap` accesses have been
-served. Writes are acknowledged at once and drained in batches of all that were buffered; a read of a line
-that is already waited for is merged with the first.
+served. A tick issues one command, and a second if the next one found is of the other kind (row or column).
+Writes are acknowledged at once and drained in batches of all that were buffered; a read of a line that is
+already waited for is merged with the first.
 """
 
 from typing import Final, NamedTuple
@@ -45,6 +46,7 @@ from sim.dram.state import (
     ROW_OF,
     SERVED_BANK,
     SLOTS,
+    STUCK,
     TAIL,
     TRANSACTION_HEAD,
     TRANSACTION_TAIL,
@@ -53,7 +55,7 @@ from sim.dram.state import (
     WRITING,
     Ints,
 )
-from sim.dram.timing import close_row, earliest, issue, record
+from sim.dram.timing import close_row, earliest, earliest_own, earliest_shared, issue, record
 
 ALL_BANK: Final = 1
 PER_BANK: Final = 2
@@ -68,7 +70,6 @@ class BankPolicy(NamedTuple):
         drain_idle_above: writes above which an idle controller starts to drain; a full queue always does.
         cap: accesses to an open row after which another row's request may close it although hits wait.
         auto_precharge: each access closes its row (RDA, WRA).
-        two_slots: a second command of the other kind (row or column) may issue in a tick.
         refresh: 0 off, ALL_BANK, PER_BANK (bank groups first).
         interval: ticks from refresh to refresh.
         read_latency: ticks from RD to the end of its data.
@@ -80,7 +81,6 @@ class BankPolicy(NamedTuple):
     drain_idle_above: int
     cap: int
     auto_precharge: bool
-    two_slots: bool
     refresh: int
     interval: int
     read_latency: int
@@ -113,6 +113,7 @@ def accept(p: BankPolicy, m: Ints, i: int, tick: int) -> bool:
             m[REQUESTS + first, MERGED] = i
             return True
     m[LINES + slot, kind] += 1
+    m[CHANNELS + channel, STUCK + kind] = 0
     m[REQUESTS + i, ORDER] = -1
     m[CHANNELS + channel, QUEUED + kind] += 1
     last = m[CHANNELS + channel, TRANSACTION_TAIL + kind]
@@ -177,9 +178,12 @@ def _move_transaction(p: BankPolicy, m: Ints, channel: int) -> bool:
 
 def _first_with_room(p: BankPolicy, m: Ints, channel: int, kind: int) -> int:
     """The oldest transaction whose bank's queue has room, or -1."""
+    if m[CHANNELS + channel, STUCK + kind]:
+        return -1
     i = m[CHANNELS + channel, TRANSACTION_HEAD + kind]
     while i >= 0 and m[BANKS + m[REQUESTS + i, BANK_OF], LENGTH] >= p.bank_depth:
         i = m[REQUESTS + i, AFTER]
+    m[CHANNELS + channel, STUCK + kind] = i < 0
     return i
 
 
@@ -207,13 +211,16 @@ def _next_hit(m: Ints, i: int, row: int, kind: int) -> int:
     return i
 
 
-def _first_ready(p: BankPolicy, m: Ints, bank: int, tick: int) -> tuple[int, int, int]:
-    """(request, command) of the bank's queue to issue now, or (-1, -1), and the next tick to look."""
+def _first_ready(p: BankPolicy, m: Ints, bank: int, act: int, tick: int) -> tuple[int, int, int]:
+    """(request, command) of the bank's queue to issue now, or (-1, -1), and the next tick to look.
+
+    `act` is the first tick at which the channel allows an activation of any bank.
+    """
     head = m[BANKS + bank, HEAD]
     if head < 0:
         return -1, -1, FAR
     if m[BANKS + bank, OPEN_ROW] == CLOSED:
-        allowed = earliest(m, bank, ACT)
+        allowed = act if act > tick else earliest_own(m, bank, ACT)
         return (head, ACT, FAR) if allowed <= tick else (-1, -1, allowed)
     wake = FAR
     no_hit = m[BANKS + bank, HIT + READS] < 0 and m[BANKS + bank, HIT + WRITES] < 0
@@ -239,6 +246,7 @@ def _first_ready(p: BankPolicy, m: Ints, bank: int, tick: int) -> tuple[int, int
 def _command_to_issue(p: BankPolicy, m: Ints, channel: int, tick: int) -> tuple[int, int, int]:
     """Round robin from the bank after the last served: (request, command, next tick to look)."""
     wake = FAR
+    act = earliest_shared(m, channel * p.channel_banks, ACT)
     bank = m[CHANNELS + channel, SERVED_BANK]
     for _ in range(p.channel_banks):
         bank += 1
@@ -247,7 +255,7 @@ def _command_to_issue(p: BankPolicy, m: Ints, channel: int, tick: int) -> tuple[
         at = channel * p.channel_banks + bank
         if m[BANKS + at, HELD]:
             continue
-        i, command, look = _first_ready(p, m, at, tick)
+        i, command, look = _first_ready(p, m, at, act, tick)
         if i >= 0:
             m[CHANNELS + channel, SERVED_BANK] = bank
             return i, command, wake
@@ -291,7 +299,10 @@ def _serve(p: BankPolicy, m: Ints, i: int, tick: int) -> None:
     else:
         m[REQUESTS + after, BEFORE] = before
     m[BANKS + bank, LENGTH] -= 1
-    m[CHANNELS + bank // p.channel_banks, COMMANDS_QUEUED] -= 1
+    channel = bank // p.channel_banks
+    m[CHANNELS + channel, COMMANDS_QUEUED] -= 1
+    m[CHANNELS + channel, STUCK + READS] = 0
+    m[CHANNELS + channel, STUCK + WRITES] = 0
     m[BANKS + bank, HIT + kind] = _next_hit(m, after, m[REQUESTS + i, ROW_OF], kind)
     m[LINES + (m[REQUESTS + i, LINE] & (SLOTS - 1)), kind] -= 1
     if kind == READS:
@@ -373,7 +384,7 @@ def tick_bank(p: BankPolicy, m: Ints, channel: int, tick: int) -> tuple[int, int
             _issue_command(p, m, i, first, tick)
             if _is_burst(first):
                 served = i
-    if first >= 0 and p.two_slots:
+    if first >= 0:
         i, second, _ = _command_to_issue(p, m, channel, tick)
         if i >= 0 and _is_burst(second) != _is_burst(first):
             _issue_command(p, m, i, second, tick)

@@ -18,8 +18,9 @@ from typing import Any, cast
 
 import numpy as np
 
-_SMALL = 500
-"""Bytes of code up to which a function is always inlined; LLVM's own bound is too shy here."""
+_INLINED = 500
+"""Bytes of code up to which a function is always inlined: LLVM's own bound is too shy for a loop this hot,
+and inlining everything would double the time to compile."""
 
 Decorate = Callable[[FunctionType], Any]
 
@@ -33,7 +34,7 @@ def linked(entry: str, modules: Sequence[ModuleType], *, compiled: bool) -> Call
     """The function `entry` of the last module, with the functions of the modules it may call.
 
     Args:
-        modules: callees before callers; of two that define a public name, list only one.
+        modules: callees before callers; of two that define a public name, the later one counts.
         compiled: compile them all with numba, once per machine (cached beside the sources).
     """
     decorate = _compiler(entry, modules) if compiled else _as_written
@@ -70,7 +71,7 @@ def _compiler(entry: str, modules: Sequence[ModuleType]) -> Decorate:
             _nrt=False,  # nothing is allocated; counting references would cost ten times the work itself
             no_cpython_wrapper=inner,
             no_cfunc_wrapper=inner,
-            forceinline=inner and len(function.__code__.co_code) < _SMALL,
+            forceinline=inner and len(function.__code__.co_code) < _INLINED,
         )
         return compiler(function)
 

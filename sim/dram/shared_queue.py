@@ -50,7 +50,6 @@ class SharedPolicy(NamedTuple):
     Attributes:
         depth: entries of the read and of the write queue.
         drain_above, drain_below: fill of the write queue at which writing starts and may stop.
-        two_slots: a column and a row command each tick (HBM) instead of one command.
         half_clock: a tick is half a CK; all but PRE issue on odd ticks.
         protect_hits: a PRE waits for row hits that are no younger.
         cap: column accesses after which a row is closed; 0 keeps it open.
@@ -67,7 +66,6 @@ class SharedPolicy(NamedTuple):
     depth: int
     drain_above: float
     drain_below: float
-    two_slots: bool
     half_clock: bool
     protect_hits: bool
     cap: int

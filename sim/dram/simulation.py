@@ -12,15 +12,16 @@ from sim.dram import (
     bank_queues,
     completion,
     event_loop,
-    shared_choice,
+    one_slot,
     shared_controller,
     shared_issue,
     shared_queue,
     shared_refresh,
     shared_tick,
-    split_activation,
+    split_slot,
     state,
     timing,
+    two_slots,
 )
 from sim.dram.bank_queues import BankPolicy
 from sim.dram.commands import PSEUDO_CHANNEL
@@ -77,18 +78,8 @@ from sim.dram.system import BankQueueController, MemorySystem, SharedQueueContro
 
 _OFFERS = 8
 
-_SHARED = (
-    timing,
-    completion,
-    shared_queue,
-    shared_refresh,
-    shared_issue,
-    shared_choice,
-    split_activation,
-    shared_tick,
-    shared_controller,
-    event_loop,
-)
+_BUSES = {"two": (two_slots,), "one": (one_slot,), "split": (one_slot, split_slot)}
+_QUEUES = (timing, completion, shared_queue, shared_refresh, shared_issue)
 _PER_BANK = (timing, completion, bank_queues, bank_controller, event_loop)
 
 Policy = SharedPolicy | BankPolicy
@@ -120,9 +111,20 @@ class Served:
 
 
 @cache
-def _loop(shared_queues: bool, pure: bool) -> Run:
-    modules = _SHARED if shared_queues else _PER_BANK
+def _loop(kind: str, pure: bool) -> Run:
+    """The event loop with a controller of queues per bank, or of shared queues on one kind of command bus."""
+    modules = _PER_BANK
+    if kind in _BUSES:
+        modules = (*_QUEUES, *_BUSES[kind], shared_tick, shared_controller, event_loop)
     return cast("Run", linked("run", modules, compiled=numba_installed() and not pure))
+
+
+def _kind(system: MemorySystem) -> str:
+    if isinstance(system.controller, BankQueueController):
+        return "per-bank"
+    if system.device.split is not None:
+        return "split"
+    return "two" if system.device.two_slots else "one"
 
 
 def serve(
@@ -163,7 +165,7 @@ def serve(
         wanted=min(wanted, line.size),
         start=start,
     )
-    _loop(shared_queues, pure)(front, _policy(system), m)
+    _loop(_kind(system), pure)(front, _policy(system), m)
     served = m[REQUESTS : REQUESTS + line.size]
     shown = (WRITE, ARRIVAL, ACCEPTED, DEPARTED, DONE, ACTS_BY_THEN, BANK_OF, ROW_OF)
     log = m[REQUESTS + line.size : REQUESTS + line.size + m[COUNTERS, LOGGED], :5]
@@ -225,7 +227,6 @@ def _shared_policy(system: MemorySystem, controller: SharedQueueController) -> S
         depth=controller.depth,
         drain_above=controller.drain_above * controller.depth,
         drain_below=controller.drain_below * controller.depth,
-        two_slots=device.two_slots,
         half_clock=device.half_clock,
         protect_hits=controller.protect_hits,
         cap=controller.cap or 0,
@@ -251,7 +252,6 @@ def _bank_policy(system: MemorySystem, controller: BankQueueController) -> BankP
         drain_idle_above=controller.drain_idle_above,
         cap=controller.cap,
         auto_precharge=controller.auto_precharge,
-        two_slots=device.two_slots,
         refresh=refresh[controller.refresh],
         interval=_refresh_interval(system),
         read_latency=device.read_latency,

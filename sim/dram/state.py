@@ -103,6 +103,7 @@ ACTIVATING: Final = 26  # request between its two activation commands, or -1
 SECOND_BY: Final = 27  # last tick for the second of them
 SYNCHRONISED: Final = 28  # request whose data clock was started a tick ago, or -1
 CLOCK_UNTIL: Final = 29  # tick at which the data clock stops
+STUCK: Final = 30  # + kind: the banks of all transactions of the kind were found full
 
 # columns of requests
 BANK_OF: Final = 0

@@ -45,6 +45,11 @@ class Fields:
     def __init__(self, document: Document) -> None:
         self._document = document
 
+    @property
+    def name(self) -> str:
+        """The file's name, as errors show it."""
+        return self._document.name
+
     def find(self, *path: str) -> object:
         """The value at the path, or None."""
         here: object = self._document.tree
@@ -131,7 +136,7 @@ def _check_fits(mapping: AddressMapping, device: Device, name: str) -> None:
 def _refresh(config: Fields) -> Refresh:
     mode = config.text("refresh", "mode")
     if mode not in _REFRESH:
-        raise UserError(f"unknown refresh mode '{mode}' (known: {', '.join(_REFRESH)})")
+        raise UserError(f"{config.name}: unknown refresh mode '{mode}' (known: {', '.join(_REFRESH)})")
     return _REFRESH[mode]
 
 

@@ -6,7 +6,7 @@ keeps the clock running for a while.
 """
 
 from sim.dram.commands import ACT2, CAS_RD, FAR, RD
-from sim.dram.shared_choice import choose_one
+from sim.dram.one_slot import choose_one
 from sim.dram.shared_issue import enter_active, issue_column, issue_row
 from sim.dram.shared_queue import SharedPolicy, opened
 from sim.dram.shared_refresh import issue_refresh
@@ -27,7 +27,7 @@ from sim.dram.state import (
 from sim.dram.timing import earliest, issue, record
 
 
-def split_slot(p: SharedPolicy, m: Ints, channel: int, tick: int) -> tuple[int, bool, int]:
+def issue_commands(p: SharedPolicy, m: Ints, channel: int, tick: int) -> tuple[int, bool, int]:
     """One command: (request whose burst issued or -1, another command issued, next tick)."""
     i = m[CHANNELS + channel, SYNCHRONISED]
     if i >= 0:
