@@ -3,16 +3,22 @@
 from sim.network.bounds import all_reduce_bound, exchange_bound, gather_bound, hop_bound
 from sim.network.collectives import LinkTime, all_gather, all_reduce, point_to_point, reduce_scatter
 from sim.network.exchange import expert_exchange
+from sim.network.fair_share import max_min
+from sim.network.flows import Flow, FlowNetwork, finish_times
 
 __all__ = [
+    "Flow",
+    "FlowNetwork",
     "LinkTime",
     "all_gather",
     "all_reduce",
     "all_reduce_bound",
     "exchange_bound",
     "expert_exchange",
+    "finish_times",
     "gather_bound",
     "hop_bound",
+    "max_min",
     "point_to_point",
     "reduce_scatter",
 ]
