@@ -3,6 +3,7 @@
 from sim.deployment.deployment import Deployment
 from sim.timing.step_timer import Fidelity, PartsTimer
 from sim.timing.surface import StepSurface
+from sim.timing.timeline import Counter, CriticalSpan, StepTimeline, TimelineEvent
 from sim.timing.timer import CALM, Conditions, OperatorTime, StepBreakdown, StepTimer
 
 
@@ -14,11 +15,15 @@ def make_timer(deployment: Deployment, fidelity: Fidelity = "analytic") -> Parts
 __all__ = [
     "CALM",
     "Conditions",
+    "Counter",
+    "CriticalSpan",
     "Fidelity",
     "OperatorTime",
     "PartsTimer",
     "StepBreakdown",
     "StepSurface",
+    "StepTimeline",
     "StepTimer",
+    "TimelineEvent",
     "make_timer",
 ]

@@ -1,12 +1,15 @@
 """The one interface of all fidelities: how long an engine step takes, and why."""
 
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sim.operators.batch import BatchShape
+
+if TYPE_CHECKING:
+    from sim.timing.timeline import StepTimeline
 
 Bound = Literal["compute", "hbm", "link", "launch", "host"]
 
@@ -55,13 +58,16 @@ class OperatorTime:
 @dataclass(frozen=True, slots=True)
 class StepBreakdown:
     """One step, operator by operator. `total` is the step's duration (s); `serial` and `light` its two
-    roofline numbers: the sum of operator bounds, and the busiest resource's summed work."""
+    roofline numbers: the sum of operator bounds, and the busiest resource's summed work. `timeline` is what
+    was simulated to get there, where something was: then an operator's time is its share of the critical
+    path."""
 
     batch: BatchShape
     operators: tuple[OperatorTime, ...]
     total: float
     serial: float
     light: float
+    timeline: "StepTimeline | None" = None
 
 
 class StepTimer(Protocol):
