@@ -22,6 +22,8 @@ COLOURS = {
     "link": "#4a9d6a",
     "launch": "#b0b0b0",
     "host": "#6d6d6d",
+    "imbalance": "#b5443f",
+    "bubble": "#c9a227",
 }
 LEFT, WIDTH, ROW, TOP = 300, 520, 34, 40
 
@@ -36,28 +38,37 @@ def drawing() -> str:
         *_legend(),
     ]
     for index, (example, label) in enumerate(BARS.items()):
-        record = json.loads((ROOT / "tests" / "golden" / f"{example}.json").read_text())
-        parts += _bar(TOP + ROW * index, label, record)
+        parts += _bar(TOP + ROW * index, label, _record(example))
     return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def _record(example: str) -> dict[str, object]:
+    return json.loads((ROOT / "tests" / "golden" / f"{example}.json").read_text())
+
+
+def _shares(record: dict[str, object]) -> dict[str, float]:
+    shares = record["time_by_resource"]
+    assert isinstance(shares, dict)
+    return shares
 
 
 def _legend() -> list[str]:
     parts = [f'<text x="10" y="22" font-weight="bold">{escape("Share of busy time")}</text>']
-    for index, (resource, colour) in enumerate(COLOURS.items()):
-        x = LEFT + 95 * index
-        parts.append(f'<rect x="{x}" y="10" width="14" height="14" fill="{colour}"/>')
+    present = [r for r in COLOURS if any(r in _shares(_record(example)) for example in BARS)]
+    for index, resource in enumerate(present):
+        x = LEFT + 85 * index
+        parts.append(f'<rect x="{x}" y="10" width="14" height="14" fill="{COLOURS[resource]}"/>')
         parts.append(f'<text x="{x + 20}" y="22">{resource}</text>')
     parts.append(f'<text x="{LEFT + WIDTH + 12}" y="22">median TPOT</text>')
     return parts
 
 
 def _bar(y: int, label: str, record: dict[str, object]) -> list[str]:
-    shares = record["time_by_resource"]
-    assert isinstance(shares, dict)
+    shares = _shares(record)
     parts = [f'<text x="{LEFT - 12}" y="{y + 17}" text-anchor="end">{escape(label)}</text>']
     x = float(LEFT)
     for resource, colour in COLOURS.items():
-        width = WIDTH * float(shares.get(resource, 0.0))
+        width = WIDTH * shares.get(resource, 0.0)
         parts.append(f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="24" fill="{colour}"/>')
         if width > 42:
             text = f'<text x="{x + width / 2:.1f}" y="{y + 17}" text-anchor="middle" fill="white">'

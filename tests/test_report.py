@@ -71,7 +71,7 @@ def test_the_run_page_has_every_chart(report):
 
 
 def test_the_explain_page_has_its_charts_and_a_row_per_operator(explained):
-    assert sorted(explained.charts) == ["memory", "roofline", "step"]
+    assert sorted(explained.charts) == ["causes", "memory", "roofline", "step"]
     for operator in explanation().step.operators:
         assert operator.name in explained.text
 

@@ -93,7 +93,7 @@ def opened(html: str, folder) -> tuple[Drawn, list[str]]:
                 "memory",
             },
         ),
-        (lambda: sim.html_explain(explanation()), {"step", "roofline", "memory"}),
+        (lambda: sim.html_explain(explanation()), {"causes", "step", "roofline", "memory"}),
         (
             lambda: sim.html_memory_curve(sim.memory_curve(sim.load_memory("hbm3e"), requests=100)),
             {"chunks", "load"},

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sim.cli.options import FidelityName, HtmlFile, JsonFile, ScenarioFile, Sets, overrides
-from sim.cli.output import console, require_outputs, table, write_json, write_page
+from sim.cli.output import console, require_outputs, side_by_side, table, write_json, write_page
 from sim.cli.wording import layout, percent, significant
 
 if TYPE_CHECKING:
@@ -86,4 +86,10 @@ def _print_step(out: "Console", explanation: "Explanation") -> None:
         ("output tokens per chip", f"{significant(explanation.tokens_per_s_per_chip)} /s"),
         ("MFU, MBU", f"{percent(explanation.mfu)}, {percent(explanation.mbu)}"),
     ]
-    out.print(table("The step", ("", ""), totals))
+    causes = [
+        (cause, f"{significant(seconds * 1e6)} µs", percent(seconds / step.total))
+        for cause, seconds in explanation.attribution.items()
+    ]
+    whole = ("the step", f"{significant(step.total * 1e6)} µs", percent(1.0))
+    shares = table("Where its time goes", ("", "", ""), [*causes, whole])
+    out.print(side_by_side([table("The step", ("", ""), totals)], [shares]))

@@ -18,8 +18,8 @@ Sources: ring and tree costs after Thakur, Rabenseifner and Gropp (2005); the fi
 (hardware_profiles/fabrics), from measured NCCL and low-latency kernels (docs/operators.md).
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -30,13 +30,17 @@ from sim.operators.quantities import Array
 
 @dataclass(frozen=True, slots=True)
 class LinkTime:
-    """Time of a communication by cause (s, arrays over cases), the bytes each chip sends, the algorithm."""
+    """Time of a communication by cause (s, arrays over cases), the bytes each chip sends, the algorithm.
+
+    `levels` is the same latency and transfer by the tier that takes it: it adds up to both.
+    """
 
     launch: Array
     latency: Array
     transfer: Array
     wire_bytes: Array
     algorithm: tuple[str, ...]
+    levels: Mapping[str, Array] = field(default_factory=dict[str, Array])
 
     @property
     def total(self) -> Array:
@@ -87,7 +91,7 @@ def point_to_point(
     zero = np.zeros_like(message)
     copies = _crossings(level)
     transfer = copies * message / (level.tier.efficiency * level.peer)
-    return LinkTime(zero, zero + copies * level.tier.latency, transfer, message, ("send",))
+    return _on(level, zero, zero + copies * level.tier.latency, transfer, message, "send")
 
 
 def _all_reduce_on(level: Level, message: Array) -> LinkTime:
@@ -111,7 +115,7 @@ def _all_reduce_on(level: Level, message: Array) -> LinkTime:
             _low_latency(level, "one-shot", b0, peers, everything / (tier.one_shot_share * rate), everything),
             _low_latency(level, "two-shot", 2 * b0, peers, 2 * v / rate, 2 * v),
         ]
-    return _fastest(candidates)
+    return fastest(candidates)
 
 
 def _scatter(level: Level, message: Array) -> LinkTime:
@@ -125,20 +129,20 @@ def _pipelined(level: Level, name: str, latency: float, transfer: Array, sent: A
     copies = _crossings(level)
     latency, transfer = copies * latency, copies * transfer
     ramp = level.tier.ramp * np.sqrt(latency * transfer)
-    return LinkTime(np.full_like(sent, level.tier.launch), latency + ramp, transfer, sent, (name,))
+    return _on(level, np.full_like(sent, level.tier.launch), latency + ramp, transfer, sent, name)
 
 
 def _low_latency(
     level: Level, name: str, launch: float, latency: float, transfer: Array, sent: Array
 ) -> LinkTime:
     copies = _crossings(level)
-    return LinkTime(
-        np.full_like(transfer, launch),
-        np.full_like(transfer, copies * latency),
-        copies * transfer,
-        sent,
-        (name,),
-    )
+    fixed = np.full_like(transfer, launch)
+    return _on(level, fixed, np.full_like(transfer, copies * latency), copies * transfer, sent, name)
+
+
+def _on(level: Level, launch: Array, latency: Array, transfer: Array, sent: Array, name: str) -> LinkTime:
+    """A communication that only one level takes part in."""
+    return LinkTime(launch, latency, transfer, sent, (name,), {level.tier.name: latency + transfer})
 
 
 def _crossings(level: Level) -> int:
@@ -146,9 +150,10 @@ def _crossings(level: Level) -> int:
     return 2 if level.tier.through_host else 1
 
 
-def _fastest(candidates: Sequence[LinkTime]) -> LinkTime:
+def fastest(candidates: Sequence[LinkTime]) -> LinkTime:
     """Case by case the candidate with the smallest total."""
     best = np.argmin([c.total for c in candidates], axis=0)
+    zero = np.zeros_like(candidates[0].total)
 
     def chosen(part: Callable[[LinkTime], Array]) -> Array:
         return np.choose(best, [part(c) for c in candidates])
@@ -159,7 +164,13 @@ def _fastest(candidates: Sequence[LinkTime]) -> LinkTime:
         chosen(lambda c: c.transfer),
         chosen(lambda c: c.wire_bytes),
         tuple(candidates[int(i)].algorithm[0] for i in best),
+        {tier: chosen(lambda c, tier=tier: c.levels.get(tier, zero)) for tier in _tiers(candidates)},
     )
+
+
+def _tiers(parts: Sequence[LinkTime]) -> list[str]:
+    """Every tier that takes part, each once, in order of appearance."""
+    return list(dict.fromkeys(tier for part in parts for tier in part.levels))
 
 
 def _chain(parts: Sequence[LinkTime]) -> LinkTime:
@@ -176,6 +187,7 @@ def _chain(parts: Sequence[LinkTime]) -> LinkTime:
         sum((p.transfer for p in parts[1:]), parts[0].transfer),
         sum((p.wire_bytes for p in parts[1:]), parts[0].wire_bytes),
         names,
+        {tier: np.sum([p.levels[tier] for p in parts if tier in p.levels], axis=0) for tier in _tiers(parts)},
     )
 
 

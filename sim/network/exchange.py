@@ -13,12 +13,13 @@ The innermost tier's `exchange_launches` is e_a, `exchange_low_launches` e_b, `e
 `exchange_share` η_x. Form after the measured DeepEP kernels (docs/operators.md).
 """
 
+from collections.abc import Sequence
 from math import log2
 
 import numpy as np
 
 from sim.hardware.cluster import Cluster
-from sim.network.collectives import LinkTime, all_gather
+from sim.network.collectives import LinkTime, all_gather, fastest
 from sim.network.group import Level, levels
 from sim.operators.quantities import Array
 
@@ -49,14 +50,7 @@ def expert_exchange(
     ]
     if spanned[0].tier.low_latency > 0:
         candidates.append(_low_latency(spanned, ranks, tokens, copies, token_bytes))
-    best = np.argmin([c.total for c in candidates], axis=0)
-    return LinkTime(
-        np.choose(best, [c.launch for c in candidates]),
-        np.choose(best, [c.latency for c in candidates]),
-        np.choose(best, [c.transfer for c in candidates]),
-        np.choose(best, [c.wire_bytes for c in candidates]),
-        tuple(candidates[int(i)].algorithm[0] for i in best),
-    )
+    return fastest(candidates)
 
 
 def _low_latency(
@@ -69,7 +63,7 @@ def _low_latency(
     b0 = tier.low_latency
     launch = tier.exchange_low_launches * b0 + sum(level.tier.latency for level in spanned[1:])
     latency = tier.exchange_rank_step * b0 * log2(ranks)
-    return _exchange("low-latency", spanned, launch, latency, inside, outside)
+    return _exchange("low-latency", spanned, launch, [latency], inside, outside)
 
 
 def _normal(
@@ -80,19 +74,31 @@ def _normal(
     inside = tokens * token_bytes * distinct * (near - 1) / near
     outside = tokens * token_bytes * nodes * (domains - 1) / domains
     launch = spanned[0].tier.exchange_launches * spanned[0].tier.launch
-    latency = sum(level.tier.latency for level in spanned)
+    latency = [level.tier.latency for level in spanned]
     return _exchange("normal", spanned, launch, latency, inside, outside)
 
 
 def _exchange(
-    name: str, spanned: tuple[Level, ...], launch: float, latency: float, inside: Array, outside: Array
+    name: str,
+    spanned: tuple[Level, ...],
+    launch: float,
+    latency: Sequence[float],
+    inside: Array,
+    outside: Array,
 ) -> LinkTime:
-    near = spanned[0]
-    far = spanned[-1]
+    """The volumes over the innermost and the outermost level at once; `latency` is that of the levels, from
+    the innermost on. Of a time ‖in, out‖₂ each level takes a part as its square."""
+    near, far = spanned[0], spanned[-1]
     crossings = 2 if near.tier.through_host else 1
-    transfer = crossings * inside / (near.tier.exchange_share * near.tier.efficiency * near.bandwidth)
+    within = crossings * inside / (near.tier.exchange_share * near.tier.efficiency * near.bandwidth)
+    beyond = np.zeros_like(within)
     if len(spanned) > 1:
-        transfer = np.hypot(transfer, outside / (far.tier.efficiency * far.bandwidth))
-    return LinkTime(
-        np.full_like(inside, launch), np.full_like(inside, latency), transfer, inside + outside, (name,)
-    )
+        beyond = outside / (far.tier.efficiency * far.bandwidth)
+    transfer = np.hypot(within, beyond)
+    waits = zip(spanned, latency, strict=False)
+    by_tier = {level.tier.name: np.full_like(inside, wait) for level, wait in waits}
+    for level, alone in ((near, within), (far, beyond)):
+        share = (alone / np.maximum(transfer, 1e-30)) ** 2
+        by_tier[level.tier.name] = by_tier.get(level.tier.name, 0.0) + transfer * share
+    launches, waited = np.full_like(inside, launch), np.full_like(inside, sum(latency))
+    return LinkTime(launches, waited, transfer, inside + outside, (name,), by_tier)

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from sim.metrics import TimeBreakdown
 from sim.report.figure import INK, RESOURCE_COLOURS, RESOURCE_TITLES, Chart, Json, axis, rounded, stacked_bar
 from sim.report.wording import percent, seconds
+from sim.timing.attribution import CAUSES
 from sim.timing.timer import Bound, StepBreakdown
 
 Split = Mapping[Bound, float]
 
 MOST_BARS = 16
-RESOURCES: tuple[Bound, ...] = ("hbm", "compute", "link", "launch", "host")
 
 
 def run_breakdown(breakdown: TimeBreakdown) -> list[Chart]:
@@ -99,12 +99,12 @@ def step_breakdown(step: StepBreakdown) -> Chart:
 
 def _sum_of(splits: Sequence[Split]) -> Split:
     """The splits of several operators as one."""
-    return {resource: sum(split.get(resource, 0.0) for split in splits) for resource in RESOURCES}
+    return {resource: sum(split.get(resource, 0.0) for split in splits) for resource in CAUSES}
 
 
 def _stacks(labels: Sequence[str], parts: Sequence[Split], factor: float, unit: str) -> list[Json]:
     """A colour per resource that takes any time."""
-    present: list[Bound] = [r for r in RESOURCES if any(split.get(r, 0.0) > 0 for split in parts)]
+    present: list[Bound] = [r for r in CAUSES if any(split.get(r, 0.0) > 0 for split in parts)]
     return [
         stacked_bar(
             RESOURCE_TITLES[resource],

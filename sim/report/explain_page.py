@@ -2,7 +2,8 @@
 
 from sim.deployment import arithmetic_type
 from sim.report.breakdowns import step_breakdown
-from sim.report.figure import RESOURCE_TITLES
+from sim.report.causes import cause_title, causes_chart
+from sim.report.figure import RESOURCE_TITLES, Chart
 from sim.report.memory_chart import memory_chart
 from sim.report.page import cards, page, panels, section, table
 from sim.report.provenance import assumptions_section, scenario_section
@@ -25,7 +26,11 @@ def html_explain(explanation: Explanation) -> str:
     precision, cluster = deployment.precision, deployment.cluster
     arithmetic = arithmetic_type(precision.weights, precision.activations)
     roofline = roofline_chart(step, cluster.chip, arithmetic)
-    charts = [step_breakdown(step), *([roofline] if roofline is not None else [])]
+    charts = [
+        _causes(explanation),
+        step_breakdown(step),
+        *([roofline] if roofline is not None else []),
+    ]
     memory = memory_chart(explanation.memory)
     name, where = deployment.model.title or deployment.model.name, cluster.title or cluster.name
     body = [
@@ -41,6 +46,19 @@ def html_explain(explanation: Explanation) -> str:
     ]
     return page(
         f"One step of {name} on {where} · bandwall", body, [*charts, memory], f"bandwall {__version__}"
+    )
+
+
+def _causes(explanation: Explanation) -> Chart:
+    shares = {cause: 100 * taken / explanation.step.total for cause, taken in explanation.attribution.items()}
+    first = max(shares, key=lambda cause: shares[cause])
+    return causes_chart(
+        "causes",
+        f"{cause_title(first)}: {percent(shares[first] / 100)} of the step",
+        {"the step": shares},
+        "% of the step",
+        note="Along the critical path; the parts add up to the step.",
+        limit=100,
     )
 
 

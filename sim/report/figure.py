@@ -16,11 +16,11 @@ INK, MUTED, GRID = "#1f2933", "#616e7c", "#e4e7eb"
 BLUE, ORANGE, RED, TEAL = "#2563eb", "#d97706", "#c81e1e", "#0f766e"
 RESOURCE_COLOURS = {
     "compute": "#d97706", "hbm": "#2563eb", "link": "#7c3aed", "launch": "#64748b", "host": "#a3b1c2",
-    "idle": "#e4e7eb",
+    "imbalance": "#c81e1e", "bubble": "#ca8a04", "idle": "#e4e7eb",
 }  # fmt: skip
 RESOURCE_TITLES = {
     "compute": "compute", "hbm": "HBM", "link": "interconnect", "launch": "launch", "host": "host",
-    "idle": "idle",
+    "imbalance": "imbalance", "bubble": "pipeline bubble", "idle": "idle",
 }  # fmt: skip
 PALETTE = ("#2563eb", "#d97706", "#0f766e", "#7c3aed", "#c81e1e", "#64748b", "#ca8a04", "#0891b2", "#be185d")
 SIGNIFICANT = 5

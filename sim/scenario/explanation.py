@@ -16,6 +16,7 @@ from sim.operators.batch import BatchShape
 from sim.scenario.prepared import prepare
 from sim.scenario.scenario import Scenario
 from sim.timing import make_timer
+from sim.timing.attribution import attribution
 from sim.timing.timer import StepBreakdown
 from sim.version import __version__
 
@@ -29,6 +30,7 @@ class Explanation:
         tokens_per_s_per_user: output tokens/s of one decoding sequence; 0 without decodes.
         tokens_per_s_per_chip: output tokens/s of a chip; 0 without decodes.
         mfu, mbu: share of the arithmetic and of the HBM peak, as in the module's docstring.
+        attribution: s of the step by cause, summing to its time (sim.timing.attribution).
     """
 
     scenario: Scenario
@@ -40,6 +42,7 @@ class Explanation:
     tokens_per_s_per_chip: float
     mfu: float
     mbu: float
+    attribution: dict[str, float]
     assumptions: tuple[Assumption, ...]
 
     def to_json(self) -> dict[str, object]:
@@ -59,6 +62,7 @@ class Explanation:
             "tokens_per_s_per_chip": self.tokens_per_s_per_chip,
             "mfu": self.mfu,
             "mbu": self.mbu,
+            "attribution_s": self.attribution,
             "operators": [asdict(operator) for operator in step.operators],
             "assumptions": [asdict(a) for a in self.assumptions],
         }
@@ -99,6 +103,7 @@ def explain(
         tokens_per_s_per_chip=decode * ranks / step.total / chips,
         mfu=flops / (peak * chips * step.total),
         mbu=touched / (chip.memory.bandwidth * step.total),
+        attribution=attribution(step.operators),
         assumptions=prepared.assumptions,
     )
 

@@ -1,7 +1,8 @@
 """A step as rows of operators, each with its time by resource and its own speed of light."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from sim.timing.roofline import limits
 from sim.timing.timer import Bound, OperatorTime, StepBreakdown
 
 _RESOURCES: tuple[Bound, ...] = ("launch", "compute", "hbm", "link")
+
+Key = TypeVar("Key", bound=str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +49,17 @@ def _row(operator: Operator, weights: Array, pricer: Pricer, rates: Rates, clust
     priced, least = pricer.price(operator), limits(operator, rates, cluster)
 
     def total(by_case: Array | float) -> float:
-        if isinstance(by_case, float):
-            return operator.count * by_case * float(weights.sum())
-        return operator.count * float(by_case @ weights)
+        return operator.count * float(np.broadcast_to(by_case, weights.shape) @ weights)
 
     parts: dict[Bound, float] = {name: total(getattr(priced, name)) for name in _RESOURCES}
+    if waiting := total(priced.imbalance):
+        parts["imbalance"] = waiting
+    levels: dict[str, float] = {}
     wire = flops = hbm = 0.0
     if isinstance(operator, Collective | ExpertExchange | Hop):
-        wire = total(link_time(operator, cluster, rates.link_taken).wire_bytes)
+        sent = link_time(operator, cluster, rates.link_taken)
+        wire = total(sent.wire_bytes)
+        levels = _scaled({tier: total(taken) for tier, taken in sent.levels.items()}, parts["link"])
     else:
         flops, hbm = total(operator.flops), total(operator.hbm_bytes)
     time = OperatorTime(
@@ -69,8 +75,25 @@ def _row(operator: Operator, weights: Array, pricer: Pricer, rates: Rates, clust
         pricer.source,
         parts,
         flops * cluster.chip.power.pj_flop + hbm * cluster.chip.power.pj_byte,
+        levels,
     )
     return Row(time, total(least.compute), total(least.hbm), total(least.link))
+
+
+def _scaled(levels: Mapping[str, float], link: float) -> dict[str, float]:
+    """The times by fabric level, in proportion to which `link` seconds are divided: at the speed of light a
+    collective's link time is shorter than its algorithm's, and divided alike."""
+    whole = sum(levels.values())
+    return {tier: taken * link / whole for tier, taken in levels.items()} if whole > 0 else {}
+
+
+def with_bubble(row: Row, idle: float) -> Row:
+    """The row where a pipeline stage is without a micro-batch for a share `idle` of it: the stages work in
+    turn, so each chip spends only 1 − idle of the operator's time on it."""
+    time, busy = row.time, 1.0 - idle
+    parts: dict[Bound, float] = {name: part * busy for name, part in time.parts.items()}
+    levels = {tier: taken * busy for tier, taken in time.levels.items()}
+    return replace(row, time=replace(time, parts=parts | {"bubble": time.time * idle}, levels=levels))
 
 
 def host_row(name: str, seconds: float, source: str) -> Row:
@@ -102,7 +125,7 @@ def _merged(times: Sequence[OperatorTime]) -> list[OperatorTime]:
 
 
 def _add(a: OperatorTime, b: OperatorTime) -> OperatorTime:
-    parts = {name: a.parts.get(name, 0.0) + b.parts.get(name, 0.0) for name in (*a.parts, *b.parts)}
+    parts, levels = _sum(a.parts, b.parts), _sum(a.levels, b.levels)
     return replace(
         a,
         count=a.count + b.count,
@@ -114,4 +137,9 @@ def _add(a: OperatorTime, b: OperatorTime) -> OperatorTime:
         bound=max(parts, key=lambda name: parts[name]),
         parts=parts,
         energy=a.energy + b.energy,
+        levels=levels,
     )
+
+
+def _sum(a: Mapping[Key, float], b: Mapping[Key, float]) -> dict[Key, float]:
+    return {name: a.get(name, 0.0) + b.get(name, 0.0) for name in (*a, *b)}

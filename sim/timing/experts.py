@@ -4,7 +4,8 @@ For the rank loads {n_e} and each product (N = 2·inter, K = hidden; then N = hi
   tiles = Σ_e ⌈n_e/b_m⌉ · ⌈N/b_n⌉,  waves = ⌈tiles/n_c⌉,  weight bytes = active experts · N·K·w
   t     = min over tiles of ‖waves·t_tile, t_mem‖_p             t_tile as in a plain product
   T     = t_fix + t_1 + t_2 + m_io·(2·tokens·hidden + pairs·(4·hidden + 6·inter))/B
-The slowest rank counts; the time is the mean over the seeded draws.
+The slowest rank counts; the time is the mean over the seeded draws. What it takes beyond the mean rank is
+waiting (imbalance).
 
 Most of its accuracy rests on exact loads with tile padding (docs/operators.md).
 """
@@ -30,10 +31,11 @@ def price_experts(experts: Experts, rates: Rates) -> Priced:
     )
     streamed = share(k.moe_io_passes, experts.arithmetic) * around / rates.hbm
     compute, memory = first_core + second_core, first_memory + second_memory + streamed
-    slowest = (compute + memory).argmax(axis=2)[:, :, None]
-    by_draw = [np.take_along_axis(part, slowest, axis=2)[:, :, 0].mean(axis=1) for part in (compute, memory)]
-    launch = np.full_like(by_draw[0], k.moe_launch + rates.gap)
-    return Priced(launch, by_draw[0], by_draw[1], np.zeros_like(by_draw[0]))
+    slowest = (compute + memory).max(axis=2).mean(axis=1)
+    of_cores, of_memory = compute.mean(axis=(1, 2)), memory.mean(axis=(1, 2))
+    launch = np.full_like(slowest, k.moe_launch + rates.gap)
+    waiting = np.maximum(slowest - (of_cores + of_memory), 0.0)
+    return Priced(launch, of_cores, of_memory, np.zeros_like(slowest), waiting)
 
 
 def _grouped(experts: Experts, columns: int, inner: int, rates: Rates) -> tuple[Array, Array]:

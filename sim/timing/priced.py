@@ -1,6 +1,6 @@
 """The time of an operator by what it is spent on, and the p-norm that merges overlapping causes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -9,17 +9,22 @@ from sim.operators.quantities import Array
 
 @dataclass(frozen=True, slots=True)
 class Priced:
-    """Seconds of one execution by cause, arrays over cases; they add up to the operator's time."""
+    """Seconds of one execution by cause, arrays over cases; they add up to the operator's time.
+
+    Where ranks have unequal work, `compute` and `hbm` are the mean rank's, and `imbalance` is what the
+    slowest takes beyond it: the others wait so long.
+    """
 
     launch: Array
     compute: Array
     hbm: Array
     link: Array
+    imbalance: Array = field(default_factory=lambda: np.zeros(1))
 
     @property
     def total(self) -> Array:
         """Seconds."""
-        return self.launch + self.compute + self.hbm + self.link
+        return self.launch + self.compute + self.hbm + self.link + self.imbalance
 
 
 def norm(p: float, *parts: Array) -> Array:

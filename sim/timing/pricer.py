@@ -104,14 +104,14 @@ class RooflinePricer:
         self._cluster = cluster
 
     def price(self, operator: Operator) -> Priced:
-        """The bound, all of it on the resource that sets it."""
+        """The bound, all of it on the resource that sets it, but for waiting for the slowest rank."""
         least = limits(operator, self._rates, self._cluster)
-        zero = np.zeros_like(least.bound)
+        zero, working = np.zeros_like(least.bound), least.bound - least.imbalance
         on_link = (least.link >= least.compute) & (least.link >= least.hbm) & (least.link > 0)
         on_compute = ~on_link & (least.compute > least.hbm)
-        compute = np.where(on_compute, least.bound, zero)
-        link = np.where(on_link, least.bound, zero)
-        return Priced(zero, compute, least.bound - compute - link, link)
+        compute = np.where(on_compute, working, zero)
+        link = np.where(on_link, working, zero)
+        return Priced(zero, compute, working - compute - link, link, least.imbalance)
 
     def prefill(self, attention: PrefillAttention) -> float:
         """The bound of one prefill attention."""

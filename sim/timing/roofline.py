@@ -26,12 +26,16 @@ from sim.timing.rates import Rates
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Least seconds each resource needs for one execution, arrays over cases; `bound` the whole's least."""
+    """Least seconds each resource needs for one execution, arrays over cases; `bound` the whole's least.
+
+    `imbalance` is the part of `bound` in which the mean rank waits for the slowest.
+    """
 
     compute: Array
     hbm: Array
     link: Array
     bound: Array
+    imbalance: Array
 
 
 def limits(operator: Operator, rates: Rates, cluster: Cluster) -> Limits:
@@ -39,7 +43,7 @@ def limits(operator: Operator, rates: Rates, cluster: Cluster) -> Limits:
     if isinstance(operator, Collective | ExpertExchange | Hop):
         link = _wire(operator, cluster, rates.link_taken)
         zero = np.zeros_like(link)
-        return Limits(zero, zero, link, link)
+        return Limits(zero, zero, link, link, zero)
     if isinstance(operator, Experts):
         return _experts(operator, rates)
     hbm = np.atleast_1d(np.asarray(operator.hbm_bytes, np.float64)) / rates.hbm
@@ -48,7 +52,8 @@ def limits(operator: Operator, rates: Rates, cluster: Cluster) -> Limits:
         compute = flops / rates.vector
     else:
         compute = flops / rates.peak(operator.arithmetic)
-    return Limits(compute, hbm, np.zeros_like(hbm), np.maximum(compute, hbm))
+    zero = np.zeros_like(hbm)
+    return Limits(compute, hbm, zero, np.maximum(compute, hbm), zero)
 
 
 def prefill_bound(attention: PrefillAttention, rates: Rates) -> float:
@@ -60,9 +65,11 @@ def _experts(experts: Experts, rates: Rates) -> Limits:
     """The slowest rank of each draw, the mean over draws."""
     compute = experts.rank_flops / rates.peak(experts.arithmetic)
     hbm = experts.rank_bytes / rates.hbm
-    bound = np.maximum(compute, hbm).max(axis=2).mean(axis=1)
+    by_rank = np.maximum(compute, hbm)
+    bound, mean = by_rank.max(axis=2).mean(axis=1), by_rank.mean(axis=(1, 2))
     by_resource = [part.max(axis=2).mean(axis=1) for part in (compute, hbm)]
-    return Limits(by_resource[0], by_resource[1], np.zeros_like(bound), bound)
+    waiting = np.maximum(bound - mean, 0.0)
+    return Limits(by_resource[0], by_resource[1], np.zeros_like(bound), bound, waiting)
 
 
 def _wire(operator: Collective | ExpertExchange | Hop, cluster: Cluster, link_taken: float) -> Array:

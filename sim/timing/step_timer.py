@@ -4,6 +4,8 @@ step = tokens(T') + rows(R') + per_decode(n') + Σ decodes(n', S·n'/n) + chunks
 with m micro-batches (1 without pipeline parallelism) and x' = ⌈x/m⌉; rows include the host. No step is
 shorter than the launch of its kernels (sim.timing.launching). T of a decode-only step is the next captured
 graph size. With dp > 1 every rank is taken to do what this one does.
+
+With fewer micro-batches than stages, each stage is without one for a share 1 − m/pp of the pass: the bubble.
 """
 
 from bisect import bisect_left
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 from sim.deployment.deployment import Deployment
 from sim.operators import BatchShape, Lowering, Operator
 from sim.operators.quantities import Array
-from sim.timing.breakdown import Row, host_row, operator_rows, step_breakdown
+from sim.timing.breakdown import Row, host_row, operator_rows, step_breakdown, with_bubble
 from sim.timing.parts import StepParts, load_weights
 from sim.timing.pricer import AnalyticPricer, RooflinePricer
 from sim.timing.rates import rates
@@ -91,6 +93,9 @@ class PartsTimer:
             listed += rows(self.lowering.chunks(batch.chunks), (1.0 / micro,))
         nodes, weights = load_weights(_share(self.ranks * batch.tokens, micro))
         listed += rows(self.lowering.shared(nodes, conditions.epoch), weights)
+        idle = 1.0 - micro / self.deployment.parallel.pp
+        if idle > 0.0:
+            listed = [with_bubble(row, idle) for row in listed]
         listed.append(host_row("host", float(parts.host(sequences)[0]), parts.pricer.source))
         waited = self._launched(parts, batch, micro) - sum(row.time.time for row in listed)
         if waited > 0.0:

@@ -11,7 +11,9 @@ from sim.operators.batch import BatchShape
 if TYPE_CHECKING:
     from sim.timing.timeline import StepTimeline
 
-Bound = Literal["compute", "hbm", "link", "launch", "host"]
+Bound = Literal["compute", "hbm", "link", "launch", "host", "imbalance", "bubble"]
+"""What a second of a step is spent on: `imbalance` is waiting for the rank with most work, `bubble` a
+pipeline stage without a micro-batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,8 @@ class OperatorTime:
         flops, hbm_bytes, wire_bytes: per chip, all of them.
         energy: J per chip above idle: flops · energy per FLOP + hbm_bytes · energy per byte.
         bound: what limits it; source: what priced it ("analytic", "roofline", a table's name).
-        parts: s by resource, summing to `time`.
+        parts: s by resource, summing to `time`: exclusive shares of the step's critical path.
+        levels: s of `parts["link"]` by level of the fabric (the tier's name), summing to it.
     """
 
     name: str
@@ -53,6 +56,7 @@ class OperatorTime:
     source: str
     parts: dict[Bound, float] = field(default_factory=dict)
     energy: float = 0.0
+    levels: dict[str, float] = field(default_factory=dict[str, float])
 
 
 @dataclass(frozen=True, slots=True)
