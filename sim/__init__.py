@@ -14,7 +14,9 @@ from sim.version import __version__
 
 if TYPE_CHECKING:
     from sim.errors import UserError
-    from sim.report import html_explain, html_memory_curve, html_report
+    from sim.planning.sweep.result import SweepResult
+    from sim.planning.sweep.run import sweep
+    from sim.report import html_explain, html_memory_curve, html_report, html_sweep
     from sim.scenario.catalogue import (
         HardwareProfile,
         describe_hardware,
@@ -42,6 +44,7 @@ _HOME = {
     "Outcome": "sim.scenario.simulation",
     "Scenario": "sim.scenario.scenario",
     "StudiedMemory": "sim.scenario.memory",
+    "SweepResult": "sim.planning.sweep.result",
     "UserError": "sim.errors",
     "describe_hardware": "sim.scenario.catalogue",
     "describe_model": "sim.scenario.catalogue",
@@ -49,6 +52,7 @@ _HOME = {
     "html_explain": "sim.report",
     "html_memory_curve": "sim.report",
     "html_report": "sim.report",
+    "html_sweep": "sim.report",
     "json_schema": "sim.scenario.reference",
     "list_hardware": "sim.scenario.catalogue",
     "list_memory": "sim.scenario.memory",
@@ -59,6 +63,7 @@ _HOME = {
     "memory_curve": "sim.scenario.memory_curve",
     "memory_run": "sim.scenario.memory_run",
     "simulate": "sim.scenario.simulation",
+    "sweep": "sim.planning.sweep.run",
     "validate_memory": "sim.validation.memory",
     "validate_scheduler": "sim.validation",
 }
@@ -72,6 +77,7 @@ __all__ = [
     "Outcome",
     "Scenario",
     "StudiedMemory",
+    "SweepResult",
     "UserError",
     "__version__",
     "describe_hardware",
@@ -80,6 +86,7 @@ __all__ = [
     "html_explain",
     "html_memory_curve",
     "html_report",
+    "html_sweep",
     "json_schema",
     "list_hardware",
     "list_memory",
@@ -90,6 +97,7 @@ __all__ = [
     "memory_curve",
     "memory_run",
     "simulate",
+    "sweep",
     "validate_memory",
     "validate_scheduler",
 ]

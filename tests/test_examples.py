@@ -9,7 +9,9 @@ import pytest
 import sim
 
 ROOT = Path(__file__).parents[1]
-EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
+EXAMPLES = [
+    e for e in sorted((ROOT / "examples").glob("*.yaml")) if not e.name.startswith(("sweep-", "plan-"))
+]
 GOLDEN = ROOT / "tests" / "golden"
 
 

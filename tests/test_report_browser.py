@@ -3,10 +3,13 @@
 import re
 import shutil
 import subprocess
+import tempfile
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from report_outcomes import explanation, hostile_outcome, outcome
+from small_scenario import write_small
 
 import sim
 
@@ -75,6 +78,15 @@ def opened(html: str, folder) -> tuple[Drawn, list[str]]:
     return Drawn(done.stdout), console
 
 
+def swept() -> sim.SweepResult:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_small(folder)
+        axes = "{workload.arrivals.rate: [3.0, 6.0, 9.0], deployment.parallel.tp: [1, 2, 3]}"
+        (folder / "sweep.yaml").write_text(f"scenario: small.yaml\naxes: {axes}\n")
+        return sim.sweep(folder / "sweep.yaml", backend="serial")
+
+
 @pytest.mark.parametrize(
     ("make", "charts"),
     [
@@ -98,8 +110,12 @@ def opened(html: str, folder) -> tuple[Drawn, list[str]]:
             lambda: sim.html_memory_curve(sim.memory_curve(sim.load_memory("hbm3e"), requests=100)),
             {"chunks", "load"},
         ),
+        (
+            lambda: sim.html_sweep(swept()),
+            {"points", "pareto", "heat", "along-workload.arrivals.rate", "along-deployment.parallel.tp"},
+        ),
     ],
-    ids=["run", "explain", "memory"],
+    ids=["run", "explain", "memory", "sweep"],
 )
 def test_a_page_draws_every_chart_and_leaves_the_console_clean(make, charts, tmp_path):
     drawn, console = opened(make(), tmp_path)

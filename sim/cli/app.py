@@ -8,6 +8,7 @@ from sim.cli import hardware, memory, models, validate
 from sim.cli.explain import explain
 from sim.cli.run import run
 from sim.cli.schema import schema
+from sim.cli.sweep import sweep
 from sim.version import __version__
 
 app = typer.Typer(
@@ -35,6 +36,7 @@ def options(
 
 app.command()(run)
 app.command()(explain)
+app.command()(sweep)
 app.add_typer(hardware.verbs, name="hardware")
 app.add_typer(models.verbs, name="models")
 app.add_typer(memory.verbs, name="memory")

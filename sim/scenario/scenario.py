@@ -56,6 +56,18 @@ class Scenario:
         """
         documents.write_text(path, self.resolved_text(path.parent))
 
+    def changed(self, sets: Sequence[str]) -> "Scenario":
+        """This scenario with further `--set`s, applied from left to right; nothing is read again.
+
+        Raises:
+            UserError: naming the override that is wrong.
+        """
+        if not sets:
+            return self
+        tree, overrides = _overridden(self.tree, self.base, sets)
+        spec = _checked(self.document, self.tree, tree, overrides)
+        return replace(self, tree=tree, spec=spec, document=replace(self.document, lines={}))
+
 
 def load(path: str | Path, sets: Sequence[str] = ()) -> Scenario:
     """Reads a scenario file, applies `--set`s from left to right, and checks it.
@@ -69,15 +81,20 @@ def load(path: str | Path, sets: Sequence[str] = ()) -> Scenario:
     document = short_form(documents.load(path))
     base = path.parent
     written = resolved(document, base)
-    tree = written
+    tree, overrides = _overridden(written, base, sets)
+    spec = _checked(document, written, tree, overrides)
+    return Scenario(path.name, base, tree, spec, replace(document, lines={}) if overrides else document)
+
+
+def _overridden(tree: Tree, base: Path, sets: Sequence[str]) -> tuple[Tree, list[Override]]:
+    """The tree with every `--set` in it, and the overrides they were read as."""
     overrides = [parse_override(text) for text in sets]
     for override in overrides:
         if override.path in _ENGINE_TABLE:
             tree = without_engine_table(tree)
         changed = cast("Tree", overridden(override, tree, root(ScenarioSpec)))
         tree = inlined(changed, base, override.place)
-    spec = _checked(document, written, tree, overrides)
-    return Scenario(path.name, base, tree, spec, replace(document, lines={}) if overrides else document)
+    return tree, overrides
 
 
 def _checked(

@@ -1,0 +1,26 @@
+"""A scenario that runs in some 10 ms, for whoever has to run many of them."""
+
+from pathlib import Path
+
+SMALL = """\
+schema: 1
+model: llama-3.1-8b
+cluster: h100-hgx
+deployment: {precision: {weights: fp8, activations: fp8}, parallel: {tp: 2}}
+workload:
+  arrivals: {process: poisson, rate: 6.0}
+  prompt_tokens: {distribution: lognormal, mean: 256, cv: 0.5}
+  output_tokens: {distribution: constant, value: 24}
+  num_requests: 40
+slo: {ttft: 1 s, tpot: 50 ms}
+"""
+
+
+def write_small(folder: Path, **replaced: str) -> Path:
+    """The scenario file in a folder, with texts replaced."""
+    text = SMALL
+    for old, new in replaced.items():
+        text = text.replace(old, new)
+    path = folder / "small.yaml"
+    path.write_text(text)
+    return path
