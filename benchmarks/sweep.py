@@ -57,7 +57,8 @@ def main() -> None:
     """Prints both figures."""
     runs = [once("serial", 1) for _ in range(TRIES)]
     overhead = min((wall - tasks.wall) / POINTS for wall, tasks in runs)
-    print(f"overhead {1e3 * overhead:.2f} ms per point, beside runs of {1e3 * runs[0][1].wall / POINTS:.0f} ms")
+    each = runs[0][1].wall / POINTS
+    print(f"overhead {1e3 * overhead:.2f} ms per point, beside runs of {1e3 * each:.0f} ms")
     pairs = [once("loky", 2) for _ in range(TRIES)]
     efficiency = max(tasks.cpu / (2 * wall) for wall, tasks in pairs)
     print(f"efficiency {100 * efficiency:.0f} % on 2 processes, start of the workers included")
