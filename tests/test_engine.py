@@ -28,7 +28,7 @@ class KinkedSurface(LinearSurface):
         if over:
             return first, slope + self.per_context * growth[0], length
         if growth[0]:
-            length = (self.kink - sums[0]) // growth[0] + 1
+            length = int((self.kink - sums[0]) // growth[0]) + 1
         return first, slope, length
 
     def mixed(self, decodes, sums, chunks):
@@ -83,9 +83,11 @@ def scenarios(draw):
         scheduler_reserve_full_isl=draw(st.booleans()),
         long_prefill_token_threshold=draw(st.sampled_from([0, 0, 20])),
         sequence_blocks=draw(st.sampled_from([0, 0, 2])),
+        acceptance=draw(st.sampled_from([(), (), (0.7,), (0.9, 0.5, 0.2), (1.0, 1.0)])),
+        recompute_last_block=draw(st.booleans()),
     )
     windows = draw(st.sampled_from([(), (), (33,), (10, 64)]))
-    surface = KinkedSurface(0.01, 1e-4, 3e-6, windows, per_window=1e-5)
+    surface = KinkedSurface(0.01, 1e-4, 3e-6, windows, scheduler.queries, per_window=1e-5)
     config = FleetConfig(
         scheduler,
         replicas=draw(st.integers(1, 3)),

@@ -1,7 +1,14 @@
 """How a model is cut up: precision, parallel layout, placement, memory map, engine limits and costs."""
 
 from sim.deployment.deploy import deploy
-from sim.deployment.deployment import Deployment, EngineLimits, HostCosts, Parallel, Precision
+from sim.deployment.deployment import (
+    Deployment,
+    EngineLimits,
+    HostCosts,
+    Parallel,
+    Precision,
+    Speculation,
+)
 from sim.deployment.engine_families import engine_families, engine_versions
 from sim.deployment.fit import Fit, nearest_fit
 from sim.deployment.layout import enumerate_layouts, layout_problem, stage_layers
@@ -18,6 +25,7 @@ __all__ = [
     "MemoryMap",
     "Parallel",
     "Precision",
+    "Speculation",
     "StageMemory",
     "arithmetic_type",
     "deploy",

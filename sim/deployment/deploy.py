@@ -8,6 +8,7 @@ from sim.deployment.layout import layout_problem
 from sim.deployment.memory import MemoryMap, memory_map
 from sim.deployment.precision import check_arithmetic
 from sim.deployment.schema import DeploymentSpec, EngineSpec, RoutingSpec
+from sim.deployment.speculation import speculate
 from sim.errors import UserError
 from sim.figures import Resolution
 from sim.hardware.cluster import Cluster
@@ -36,6 +37,10 @@ def deploy(
         raise UserError(f"deployment.parallel.{problem}")
     _check_chips(parallel, spec.replicas, cluster)
     check_arithmetic(precision, cluster.chip)
+    speculation = None
+    if spec.speculation is not None:
+        drafts = resolution.within("speculation")
+        speculation = speculate(spec.speculation, model, parallel, precision, drafts)
     deployment = Deployment(
         model=model,
         cluster=cluster,
@@ -46,6 +51,7 @@ def deploy(
         host=_host_costs(spec.engine, resolution),
         reserve=resolution.take("engine.reserve", spec.engine.reserve),
         expert_skew=_expert_skew(spec.routing, model, resolution),
+        speculation=speculation,
     )
     memory = memory_map(deployment)
     if not memory.fits:

@@ -1,6 +1,6 @@
 """A model on chips: precision, parallel layout, engine limits. Plain resolved data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sim.hardware.cluster import Cluster
 from sim.models.architecture import ModelArchitecture, MoeFfn
@@ -81,6 +81,34 @@ class HostCosts:
 
 
 @dataclass(frozen=True, slots=True)
+class Speculation:
+    """Drafts that every decode step verifies.
+
+    Attributes:
+        acceptance: for each draft of a step, the probability that it and all before it are right.
+        drafter: what one drafting pass runs.
+        modules: how many of it are kept in memory (prediction modules of later drafts).
+        shares_weights: the drafter is a prediction module: embedding and head are the model's, and a
+            projection of 2·hidden to hidden joins the token's embedding to the model's last hidden state.
+    """
+
+    acceptance: tuple[float, ...]
+    drafter: ModelArchitecture
+    modules: int
+    shares_weights: bool
+
+    @property
+    def queries(self) -> int:
+        """Tokens that a decode computes in a step: its last one and the drafts."""
+        return 1 + len(self.acceptance)
+
+    @property
+    def mean_yield(self) -> float:
+        """Mean tokens that a decode gets in a step: 1 + Σ acceptance."""
+        return 1.0 + sum(self.acceptance)
+
+
+@dataclass(frozen=True, slots=True)
 class Deployment:
     """One kind of replica: `replicas` copies of `parallel.chips` chips each.
 
@@ -97,9 +125,31 @@ class Deployment:
     host: HostCosts
     reserve: float = 0.0
     expert_skew: float = 0.0
+    speculation: Speculation | None = None
+
+    @property
+    def queries(self) -> int:
+        """Tokens that a decode computes in a step."""
+        return 1 if self.speculation is None else self.speculation.queries
+
+    @property
+    def drafting(self) -> "Deployment | None":
+        """The drafter on the chips of the last stage as a deployment of its own, None without speculation."""
+        if self.speculation is None:
+            return None
+        drafter = self.speculation.drafter
+        return replace(
+            self, model=drafter, parallel=drafter_parallel(drafter, self.parallel), speculation=None
+        )
 
     @property
     def lockstep_ranks(self) -> int:
         """Attention-dp ranks that share every step: all of a mixture of experts', which meet in its experts;
         the ranks of a dense model share none, each is an engine of its own."""
         return self.parallel.dp if any(isinstance(layer.ffn, MoeFfn) for layer in self.model.layers) else 1
+
+
+def drafter_parallel(drafter: ModelArchitecture, parallel: Parallel) -> Parallel:
+    """The layout of a drafter beside a model: one stage, experts spread alike if it has any."""
+    experts = any(isinstance(layer.ffn, MoeFfn) for layer in drafter.layers)
+    return replace(parallel, pp=1, ep=parallel.ep if experts else 1)

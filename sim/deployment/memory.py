@@ -4,6 +4,7 @@
     free    = usable - weights - activations - reserve
     block   = block_size · bytes per token of the layers that keep every token
     blocks  = floor(free / block), the least over the stages
+    A drafter's weights and KV cache lie on the last stage; it uses the blocks of the sequences it drafts for.
     KV tokens of a replica = dp · blocks · block_size · dcp
 
 One pool serves every kind of layer, as in vLLM's hybrid cache. Beside the blocks that grow with its
@@ -14,7 +15,7 @@ the largest window takes that part.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sim.deployment.activations import activation_bytes
 from sim.deployment.deployment import Deployment
@@ -22,7 +23,8 @@ from sim.deployment.kv_cache import CacheGrowth, cache_growth
 from sim.deployment.layout import stage_layers
 from sim.deployment.weights import stage_weights
 from sim.models.architecture import Layer
-from sim.models.matrices import Kind
+from sim.models.dtypes import weight_bytes_per_value
+from sim.models.matrices import KINDS, Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +104,22 @@ def memory_map(deployment: Deployment) -> MemoryMap:
 def _stage(deployment: Deployment, stage: int, of: int, layers: tuple[Layer, ...]) -> StageMemory:
     model, parallel, engine = deployment.model, deployment.parallel, deployment.engine
     first, last = stage == 0, stage == of - 1
-    growth = cache_growth(layers, deployment.precision.kv_cache, parallel.tp, engine.expand_mla)
+    drafter = deployment.speculation if last else None
+    drafting = () if drafter is None else drafter.drafter.layers * drafter.modules
+    growth = cache_growth((*layers, *drafting), deployment.precision.kv_cache, parallel.tp, engine.expand_mla)
     block, sequence = _block_and_sequence(growth, engine.block_size)
     visible = deployment.cluster.chip.memory.visible
     return StageMemory(
         stage=stage,
         layers=len(layers),
-        weights=stage_weights(model, layers, first, last, parallel, deployment.precision),
+        weights=_weights(deployment, layers, first, last),
         activations=activation_bytes(
-            model, layers, last, parallel, engine.max_num_batched_tokens, engine.max_num_seqs
+            model,
+            layers,
+            last,
+            parallel,
+            engine.max_num_batched_tokens,
+            engine.max_num_seqs * deployment.queries,
         ),
         reserve=deployment.reserve,
         visible=visible,
@@ -118,6 +127,22 @@ def _stage(deployment: Deployment, stage: int, of: int, layers: tuple[Layer, ...
         block=block,
         sequence=sequence,
     )
+
+
+def _weights(deployment: Deployment, layers: tuple[Layer, ...], first: bool, last: bool) -> dict[Kind, float]:
+    """Of one chip of the stage; the last stage holds the drafter too."""
+    parallel, precision = deployment.parallel, deployment.precision
+    weights = stage_weights(deployment.model, layers, first, last, parallel, precision)
+    speculation, drafting = deployment.speculation, deployment.drafting
+    if not last or speculation is None or drafting is None:
+        return weights
+    drafter, own = speculation.drafter, not speculation.shares_weights
+    held = drafter.layers * speculation.modules
+    extra = stage_weights(replace(drafter, final_norm=own), held, own, own, drafting.parallel, precision)
+    if speculation.shares_weights:
+        projection = 2 * drafter.hidden**2 + 3 * drafter.hidden
+        extra["head"] = speculation.modules * projection * weight_bytes_per_value(precision.head)
+    return {kind: weights.get(kind, 0.0) + extra.get(kind, 0.0) for kind in KINDS if kind in weights | extra}
 
 
 def _block_and_sequence(growth: CacheGrowth, block_size: int) -> tuple[float, float]:

@@ -1,11 +1,13 @@
 """What a user may write under `deployment:`."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Literal, Self, cast
 
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from sim.deployment.engine_families import with_engine_defaults
+from sim.deployment.speculation import SpeculationSpec, read_speculation
 from sim.documents import WRITTEN
 from sim.errors import UserError
 from sim.figures import BytesFigure, Figure, NumberFigure, TimeFigure, dump_figure
@@ -180,15 +182,32 @@ class DeploymentSpec(BaseModel):
     replicas: Count = Field(default=1, description="identical replicas")
     routing: RoutingSpec = Field(default_factory=RoutingSpec)
     engine: EngineSpec = Field(default_factory=_default_engine)
+    speculation: SpeculationSpec | None = Field(
+        default=None, description="drafts verified in every decode step; null: none"
+    )
+
+    @model_validator(mode="after")
+    def _every_decode_fits_a_step(self) -> Self:
+        if self.speculation is None:
+            return self
+        engine, queries = self.engine, 1 + self.speculation.num_speculative_tokens
+        if engine.max_num_seqs * queries > engine.max_num_batched_tokens:
+            raise ValueError(
+                f"engine.max_num_batched_tokens {engine.max_num_batched_tokens} must be at least "
+                f"max_num_seqs {engine.max_num_seqs} · {queries}: a decode computes {queries} tokens a step"
+            )
+        return self
 
 
-def read_deployment(raw: object) -> object:
+def read_deployment(raw: object, base: Path | None = None) -> object:
     """The raw `deployment:` tree with every field present, so that overrides can address it.
 
     A tree of the wrong shape is returned as it is; validation says what is wrong with it.
 
+    Args:
+        base: folder that relative paths start from; the working directory if None.
     Raises:
-        UserError: unknown engine family or version.
+        UserError: unknown engine family or version, unknown draft model, unreadable acceptance file.
     """
     if raw is None:
         raw = {}
@@ -209,4 +228,6 @@ def read_deployment(raw: object) -> object:
     engine = tree.get("engine", {})
     if isinstance(engine, Mapping):
         tree["engine"] = with_engine_defaults(cast("Mapping[str, object]", engine))
+    if "speculation" in tree:
+        tree["speculation"] = read_speculation(tree["speculation"], base)
     return tree

@@ -92,6 +92,7 @@ def time_breakdown(
     explain: Explain,
     windows: Sequence[int] = (),
     ranks: int = 1,
+    queries: int = 1,
     samples: int = SAMPLES,
 ) -> TimeBreakdown:
     """Price a sample of the run's steps and say where the time went.
@@ -102,6 +103,7 @@ def time_breakdown(
             min(Σ context, decodes · w), which is exact when all contexts lie on one side of w.
         ranks: attention-dp ranks that step together; a row holds the sums over them, a rank's batch is taken
             as an equal part of it.
+        queries: tokens that a decode computes in a step.
         samples: at most so many steps are priced.
     """
     rows = result.segments
@@ -119,12 +121,14 @@ def time_breakdown(
         picks = _representative(rows, chosen, time[chosen], max(1, quota))
         counted = Counter(cast("list[int]", picks.tolist()))
         for row, times in sorted(counted.items()):
-            tally.add(explain(batch_of(rows, row, windows, ranks)), weight * times / len(picks))
+            tally.add(explain(batch_of(rows, row, windows, ranks, queries)), weight * times / len(picks))
     span = result.duration * result.replicas
     return tally.breakdown(min(1.0, total / span) if span > 0 else 1.0)
 
 
-def batch_of(rows: StepSegments, row: int, windows: Sequence[int] = (), ranks: int = 1) -> BatchShape:
+def batch_of(
+    rows: StepSegments, row: int, windows: Sequence[int] = (), ranks: int = 1, queries: int = 1
+) -> BatchShape:
     """One rank's batch in the middle of a row of steps; chunks of a mixed step are taken as equal."""
     whole = int(rows.context[row]) + int(rows.decodes[row]) * ((int(rows.steps[row]) - 1) // 2)
     summed = rows.decodes[row], whole, rows.chunks[row], rows.chunk_tokens[row], rows.chunk_past[row]
@@ -134,6 +138,7 @@ def batch_of(rows: StepSegments, row: int, windows: Sequence[int] = (), ranks: i
         context=context,
         windowed=tuple(min(context, decodes * window) for window in windows),
         chunks=tuple((_part(tokens, chunks, i), _part(past, chunks, i)) for i in range(min(chunks, tokens))),
+        queries=queries,
     )
 
 

@@ -4,7 +4,7 @@ from sim.operators.batch import BatchShape
 from sim.operators.chunks import ChunkWork, chunk_work
 from sim.operators.launches import launches, splits_graphs
 from sim.operators.loads import ExpertLoads, Routing, expert_loads, sample_loads
-from sim.operators.lowering import Lowering, lower
+from sim.operators.lowering import Lowering
 from sim.operators.operators import (
     Collective,
     DecodeAttention,
@@ -18,6 +18,7 @@ from sim.operators.operators import (
     PrefillAttention,
     StateUpdate,
 )
+from sim.operators.step import lower, lowering_of
 
 __all__ = [
     "BatchShape",
@@ -40,6 +41,7 @@ __all__ = [
     "expert_loads",
     "launches",
     "lower",
+    "lowering_of",
     "sample_loads",
     "splits_graphs",
 ]

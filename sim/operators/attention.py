@@ -80,30 +80,30 @@ class AttentionBlock:
             )
         return operators
 
-    def decodes(self, sequences: Array, read: Array) -> list[Operator]:
+    def decodes(self, sequences: Array, read: Array, queries: int = 1) -> list[Operator]:
         """The attention kernels of the decodes, which read `read` tokens in all."""
         if isinstance(self.attention, Recurrent):
             return []
         heads, latent = self._decode_heads(self.attention)
         name = "mla_decode" if latent else "decode"
-        return [DecodeAttention(name, GROUP, self.count, sequences, read, heads, latent)]
+        return [DecodeAttention(name, GROUP, self.count, sequences, read, heads, latent, queries)]
 
-    def per_decode(self, sequences: Array) -> list[Operator]:
+    def per_decode(self, sequences: Array, queries: int = 1) -> list[Operator]:
         """What a decode computes whatever its context: absorption into the latent space, a state's update."""
         a = self.attention
         if isinstance(a, Recurrent):
-            return [self._state_update(a, sequences, sequences, chunked=False)]
+            return [self._state_update(a, sequences, queries * sequences, chunked=False)]
         if isinstance(a, Mla) and a.indexer is None and not self._expands:
-            return self._absorb(a, sequences)
+            return self._absorb(a, queries * sequences)
         return []
 
-    def index_decodes(self, sequences: Array, context: Array) -> list[Operator]:
+    def index_decodes(self, sequences: Array, context: Array, queries: int = 1) -> list[Operator]:
         """Scores of every cached key and the selection of the top k, where there is an indexer."""
         heads = self._index_heads()
         if heads is None:
             return []
-        score = DecodeAttention("index_scores", GROUP, self.count, sequences, context, heads)
-        return [score, _streamed("index_top_k", self.count, context, 4, 4)]
+        score = DecodeAttention("index_scores", GROUP, self.count, sequences, context, heads, queries=queries)
+        return [score, _streamed("index_top_k", self.count, queries * context, 4, 4)]
 
     def chunks(self, work: ChunkWork, whole: ChunkWork) -> list[Operator]:
         """Kernels of the prefill chunks: `work` under this attention's window, `whole` without one."""

@@ -21,7 +21,6 @@ from sim.models.architecture import Attention, DenseFfn, MoeFfn
 from sim.models.kv_groups import windows
 from sim.models.matrices import Matrix, attention_matrices, ffn_matrices, layer_matrices
 from sim.operators.attention import AttentionBlock
-from sim.operators.batch import BatchShape
 from sim.operators.chunks import ChunkWork, chunk_work
 from sim.operators.ffn import FfnBlock
 from sim.operators.operators import Collective, Elementwise, Hop, Operator
@@ -34,11 +33,13 @@ class Lowering:
 
     Attributes:
         windows: the w whose Σ min(context, w) the decodes part takes, ascending.
+        queries: tokens that a decode computes.
     """
 
-    def __init__(self, deployment: Deployment) -> None:
+    def __init__(self, deployment: Deployment, queries: int = 1) -> None:
         self.deployment = deployment
         self.windows = windows(deployment.model)
+        self.queries = queries
         attention: Counter[Attention] = Counter(layer.attention for layer in deployment.model.layers)
         ffn: Counter[DenseFfn | MoeFfn] = Counter(layer.ffn for layer in deployment.model.layers)
         hidden = deployment.model.hidden
@@ -85,7 +86,8 @@ class Lowering:
 
     def per_decode(self, sequences: Array) -> list[Operator]:
         """What depends only on the number of decodes."""
-        return [operator for block in self._attention for operator in block.per_decode(sequences)]
+        q = self.queries
+        return [operator for block in self._attention for operator in block.per_decode(sequences, q)]
 
     def decodes(self, sequences: Array, sums: Sequence[Array]) -> list[list[Operator]]:
         """Attention of the decodes, one list for each of the sums it depends on.
@@ -96,8 +98,8 @@ class Lowering:
         by_sum: list[list[Operator]] = [[] for _ in sums]
         for block in self._attention:
             which = 0 if block.window is None else 1 + self.windows.index(block.window)
-            by_sum[which] += block.decodes(sequences, sums[which])
-            by_sum[0] += block.index_decodes(sequences, sums[0])
+            by_sum[which] += block.decodes(sequences, sums[which], self.queries)
+            by_sum[0] += block.index_decodes(sequences, sums[0], self.queries)
         return by_sum
 
     def chunks(self, chunks: Sequence[tuple[int, int]]) -> list[Operator]:
@@ -146,33 +148,3 @@ class Lowering:
             Hop("stage_hop", "communication", 1, s * stage, (s + 1) * stage, message)
             for s in range(parallel.pp - 1)
         ]
-
-
-def lower(
-    deployment: Deployment, batch: BatchShape, all_tokens: int | None = None, epoch: int = 0
-) -> list[Operator]:
-    """The operators of one step, each with arrays of length one.
-
-    Args:
-        batch: what one scheduler's step computes (one micro-batch's share of it with pp > 1).
-        all_tokens: tokens of all data-parallel ranks; None: every rank has as many as this one.
-    """
-    lowering = Lowering(deployment)
-    micro = lowering.micro_batches(batch.sequences)
-    dp = deployment.parallel.dp if lowering.has_experts else 1
-    tokens = -(-batch.tokens // micro)
-    operators = lowering.tokens(_one(tokens)) + lowering.rows(_one(-(-batch.sequences // micro)))
-    if batch.decodes:
-        share = -(-batch.decodes // micro) / batch.decodes
-        sums = [_one(s * share) for s in (batch.context, *batch.windowed)]
-        operators += lowering.per_decode(_one(batch.decodes * share))
-        for part in lowering.decodes(_one(batch.decodes * share), sums):
-            operators += part
-    if batch.chunks:
-        operators += lowering.chunks(batch.chunks)
-    everyone = all_tokens if all_tokens is not None else dp * batch.tokens
-    return operators + lowering.shared((-(-everyone // micro),), epoch)
-
-
-def _one(value: float) -> Array:
-    return np.array([float(value)])

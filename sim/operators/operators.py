@@ -125,10 +125,12 @@ class Heads:
 
 @dataclass(frozen=True, slots=True)
 class DecodeAttention:
-    """One query token per sequence against its cache.
+    """`queries` tokens of each sequence against its cache: one, or more where drafts are verified.
 
-    flops = flops_per_pair · context
-    hbm   = (context read + one token appended per sequence) · cache_bytes + queries and outputs
+    flops = queries · flops_per_pair · context
+    hbm   = (context read + tokens appended) · cache_bytes + queries and outputs
+
+    The queries of a sequence share one pass over its cache; a draft's causal mask is not subtracted.
 
     Attributes:
         sequences: decodes of each case; context: Σ over them of tokens read.
@@ -142,6 +144,7 @@ class DecodeAttention:
     context: Array
     heads: Heads
     latent: bool = False
+    queries: int = 1
 
     @property
     def arithmetic(self) -> str:
@@ -151,17 +154,17 @@ class DecodeAttention:
     @property
     def flops(self) -> Array:
         """Scores and weighted sum."""
-        return self.heads.flops_per_pair * self.context
+        return self.queries * self.heads.flops_per_pair * self.context
 
     @property
     def exps(self) -> Array:
         """Exponentials of the softmax."""
-        return self.heads.query * self.context
+        return self.queries * self.heads.query * self.context
 
     @property
     def hbm_bytes(self) -> Array:
         """Cache, queries, outputs."""
-        per_sequence = self.heads.io_bytes + self.heads.cache_bytes
+        per_sequence = self.queries * (self.heads.io_bytes + self.heads.cache_bytes)
         return self.heads.cache_bytes * self.context + per_sequence * self.sequences
 
 

@@ -1,7 +1,7 @@
 """Where one engine step's time goes.
 
-tokens/s per user = 1 / step time of a decode-only step, and of a mixed step too: each decode gets one token
-tokens/s per chip = decodes · dp / step time / chips of a replica
+tokens/s per user = y / step time, of a mixed step too: each decode gets y tokens, 1 without drafts
+tokens/s per chip = y · decodes · dp / step time / chips of a replica
 MFU = 2 · active parameters · tokens · dp / (dense peak of the arithmetic type · chips · step time)
 MBU = HBM bytes of the slowest chip / (peak HBM bandwidth · step time)
 """
@@ -86,10 +86,12 @@ def explain(
         context=decode * context,
         windowed=tuple(decode * min(context, window) for window in timer.windows),
         chunks=((prefill, prefix),) if prefill else (),
+        queries=deployment.queries,
     )
     step = timer.explain(batch)
     chip, chips = deployment.cluster.chip, deployment.parallel.chips
     ranks = deployment.parallel.dp
+    each = 1.0 if deployment.speculation is None else deployment.speculation.mean_yield
     peak = chip.peak(arithmetic_type(deployment.precision.weights, deployment.precision.activations))
     flops = 2.0 * active_params(deployment.model) * batch.tokens * ranks
     touched = sum(operator.hbm_bytes for operator in step.operators)
@@ -99,8 +101,8 @@ def explain(
         memory=prepared.memory,
         context=context,
         step=step,
-        tokens_per_s_per_user=1.0 / step.total if decode else 0.0,
-        tokens_per_s_per_chip=decode * ranks / step.total / chips,
+        tokens_per_s_per_user=each / step.total if decode else 0.0,
+        tokens_per_s_per_chip=each * decode * ranks / step.total / chips,
         mfu=flops / (peak * chips * step.total),
         mbu=touched / (chip.memory.bandwidth * step.total),
         attribution=attribution(step.operators),

@@ -55,8 +55,12 @@ def json_schema() -> dict[str, object]:
     schema = cast("dict[str, object]", ScenarioSpec.model_json_schema(by_alias=True))
     fields = cast("dict[str, object]", schema["properties"])
     parts = cast("dict[str, dict[str, object]]", schema["$defs"])
-    for place, name in ((fields, "model"), (fields, "cluster"), (_fields(parts["ClusterProfile"]), "chip")):
+    drafts = _fields(parts["SpeculationSpec"])
+    for place, name in (
+        (fields, "model"), (fields, "cluster"), (_fields(parts["ClusterProfile"]), "chip"), (drafts, "model")
+    ):  # fmt: skip
         place[name] = _by_name_too(cast("dict[str, object]", place[name]), name)
+    drafts["acceptance_by_position"] = _or_a_file(cast("dict[str, object]", drafts["acceptance_by_position"]))
     for part, names in _FILLED.items():
         _make_optional(parts[part], names)
     engine = _fields(parts["EngineSpec"])
@@ -77,6 +81,12 @@ def _by_name_too(written: dict[str, object], name: str) -> dict[str, object]:
     text = written.get("description", named["description"])
     rest = {key: value for key, value in written.items() if key != "description"}
     return {"description": text, "anyOf": [named, rest]}
+
+
+def _or_a_file(written: dict[str, object]) -> dict[str, object]:
+    """A part that may also be read from a file."""
+    rest = {key: value for key, value in written.items() if key != "description"}
+    return {"description": written["description"], "anyOf": [{"type": "string"}, rest]}
 
 
 def _make_optional(part: dict[str, object], names: tuple[str, ...]) -> None:

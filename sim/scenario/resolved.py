@@ -134,7 +134,7 @@ def inlined(tree: Tree, base: Path, place: Callable[[str], str]) -> Tree:
         if isinstance(cluster, dict) and isinstance(chip := cast("Tree", cluster).get("chip"), str):
             full["cluster"] = cast("Tree", cluster) | {"chip": read_chip(chip, base)}
     with _told_from(place("deployment")):
-        full["deployment"] = read_deployment(full.get("deployment"))
+        full["deployment"] = read_deployment(full.get("deployment"), base)
     return full | {key: full.get(key, value) for key, value in _DEFAULTS.items()}
 
 

@@ -57,7 +57,7 @@ def simulate(scenario: Scenario) -> Outcome:
     deployment, memory, spec = prepared.deployment, prepared.memory, scenario.spec
     requests = _requests(scenario)
     timer = make_timer(deployment, spec.fidelity)
-    result = serve(deployment, memory, requests, StepSurface(timer), spec.router)
+    result = serve(deployment, memory, requests, StepSurface(timer), spec.router, spec.seed)
     precision = deployment.precision
     summary = summarise(
         result,
@@ -68,7 +68,9 @@ def simulate(scenario: Scenario) -> Outcome:
             arithmetic_type(precision.weights, precision.activations),
             active_params(deployment.model),
         ),
-        breakdown=time_breakdown(result, timer.explain, timer.windows, deployment.lockstep_ranks),
+        breakdown=time_breakdown(
+            result, timer.explain, timer.windows, deployment.lockstep_ranks, deployment.queries
+        ),
         assumptions=prepared.assumptions,
     )
     return Outcome(scenario, deployment, memory, result, summary)

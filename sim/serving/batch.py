@@ -10,7 +10,10 @@ class SchedulerConfig:
 
     `num_blocks` are usable blocks (vLLM's num_gpu_blocks less its null block); `watermark_blocks` is the
     watermark in blocks; `async_scheduling` keeps two batches in flight. `sequence_blocks` is what a
-    running sequence holds beside the blocks of its tokens: windows and recurrent state.
+    running sequence holds beside the blocks of its tokens: windows and recurrent state. With speculation
+    `acceptance` has, for each of the drafts a decode verifies in a step, the probability that it and all
+    before it are right; `recompute_last_block` leaves the last block of a prefix hit out, as drafts from
+    hidden states need (vLLM's `use_eagle`).
     """
 
     block_size: int
@@ -28,6 +31,13 @@ class SchedulerConfig:
     long_prefill_token_threshold: int = 0
     long_prefill_adaptive: bool = False
     sequence_blocks: int = 0
+    acceptance: tuple[float, ...] = ()
+    recompute_last_block: bool = False
+
+    @property
+    def queries(self) -> int:
+        """Tokens that a decode computes in a step: one, and one more for each draft."""
+        return 1 + len(self.acceptance)
 
 
 class Batch:
@@ -39,15 +49,15 @@ class Batch:
     `late` are running sequences left out of the call after this batch, whose token is still to come, and
     `left_out` those that this call leaves out. `order` lists (request, new) of the running part where every
     sequence was looked at in turn; None where all of the running list advanced. `ranks` holds the
-    batches of data-parallel ranks that step together.
+    batches of data-parallel ranks that step together. `yielded` counts the tokens that the decodes get.
     """
 
     __slots__ = (
         "admitted", "advanced", "chunks", "decodes", "finishing", "firsts", "late", "left_out", "order",
-        "preempted", "ranks", "sums",
+        "preempted", "ranks", "sums", "yielded",
     )  # fmt: skip
 
-    def __init__(self, decodes: int, sums: list[int], finishing: Sequence[int] = ()) -> None:
+    def __init__(self, decodes: int, sums: list[float], finishing: Sequence[int] = ()) -> None:
         self.decodes = decodes
         self.sums = sums
         self.chunks: list[tuple[int, int]] = []
@@ -60,6 +70,7 @@ class Batch:
         self.left_out: Sequence[int] = ()
         self.order: list[tuple[int, int]] | None = None
         self.ranks: Sequence[Batch] = ()
+        self.yielded = decodes
 
     @property
     def empty(self) -> bool:

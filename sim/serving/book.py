@@ -16,16 +16,17 @@ class RequestBook:
 
     Decided: `state`; `known` tokens and `computed` tokens (only kept up to date outside the decode set);
     `blocks` of its table (likewise); `inflight` tokens not yet delivered; `order`, the number of its last
-    admission; `offset`, computed tokens minus the scheduler's tick.
+    admission; `offset`, computed tokens minus the scheduler's tick. With speculation: `pace`, the request's
+    tokens a step (given), and `fraction`, what it has computed of its next token.
 
     Recorded: `scheduled`, `first_token`, `finish` (engine time or None), `cached_first`, `cached`,
     `preemptions`.
     """
 
     __slots__ = (
-        "arrival", "blocks", "cached", "cached_first", "cap", "computed", "finish", "first_token", "inflight",
-        "known", "offset", "open", "order", "preemptions", "priority", "prompt", "scheduled", "state",
-        "table",
+        "arrival", "blocks", "cached", "cached_first", "cap", "computed", "finish", "first_token", "fraction",
+        "inflight", "known", "offset", "open", "order", "pace", "preemptions", "priority", "prompt",
+        "scheduled", "state", "table",
     )  # fmt: skip
 
     def __init__(
@@ -36,6 +37,7 @@ class RequestBook:
         priority: Sequence[int] | None = None,
         tables: Sequence[Table | None] | None = None,
         open_output: Sequence[bool] | None = None,
+        pace: Sequence[float] | None = None,
     ) -> None:
         n = len(arrival)
         self.arrival = list(arrival)
@@ -51,6 +53,8 @@ class RequestBook:
         self.inflight = [0] * n
         self.order = [0] * n
         self.offset = [0] * n
+        self.pace: list[float] = list(pace) if pace is not None else [1] * n
+        self.fraction: list[float] = [0] * n
         self.scheduled: list[float | None] = [None] * n
         self.first_token: list[float | None] = [None] * n
         self.finish: list[float | None] = [None] * n

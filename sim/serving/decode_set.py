@@ -7,6 +7,7 @@ its last token is known when it joins. Nothing here loops over the members.
 
 from heapq import heappop, heappush
 
+from sim.serving.batch import SchedulerConfig
 from sim.serving.book import DECODE, RequestBook
 
 
@@ -21,17 +22,21 @@ class DecodeSet:
         due: for each phase t mod block_size, how many members need a fresh block at tick t.
     """
 
-    __slots__ = ("book", "count", "due", "growth", "leaving", "saturating", "size", "sums", "tick", "windows")
+    __slots__ = (
+        "beside", "book", "count", "due", "growth", "leaving", "saturating", "size", "sums", "tick",
+        "windows",
+    )  # fmt: skip
 
-    def __init__(self, book: RequestBook, block_size: int, windows: tuple[int, ...]) -> None:
+    def __init__(self, book: RequestBook, config: SchedulerConfig, windows: tuple[int, ...]) -> None:
         self.book = book
-        self.size = block_size
+        self.size = config.block_size
+        self.beside = config.sequence_blocks
         self.windows = windows
-        self.tick = 0
+        self.tick: int = 0
         self.count = 0
-        self.sums = [0] * (1 + len(windows))
-        self.growth = [0] * (1 + len(windows))
-        self.due = [0] * block_size
+        self.sums: list[float] = [0] * (1 + len(windows))
+        self.growth: list[float] = [0] * (1 + len(windows))
+        self.due = [0] * config.block_size
         self.leaving: list[tuple[int, int, int]] = []
         self.saturating: list[list[tuple[int, int, int]]] = [[] for _ in windows]
 
@@ -51,7 +56,8 @@ class DecodeSet:
             self._join_windows(request, computed + 1, order)
 
     def pop_leaving(self, tick: int) -> list[int]:
-        """The members whose last token is computed at `tick`, in order of admission; they leave.
+        """The members whose last token is computed at `tick`, in order of admission; they leave, and the book
+        has their state.
 
         `tick` is the call just made: the set must already stand at `tick` + 1.
         """
@@ -62,6 +68,7 @@ class DecodeSet:
             if book.state[request] != DECODE or book.order[request] != order:
                 continue
             left.append(request)
+            self.write_down(request)
             context = self.tick + book.offset[request] + 1
             self.count -= 1
             self.due[-book.offset[request] % self.size] -= 1
@@ -114,6 +121,24 @@ class DecodeSet:
             if heap and heap[0][0] - self.tick < ticks:
                 ticks = heap[0][0] - self.tick
         return ticks
+
+    def tokens(self, ticks: int) -> int:
+        """Tokens that the next `ticks` steps yield."""
+        return ticks * self.count
+
+    def count_tokens(self, amount: float) -> int:
+        """Tokens of a step in which sequences outside the set got `amount`."""
+        return int(amount)
+
+    def context(self, request: int) -> float:
+        """Tokens that a member's next step reads."""
+        return self.tick + self.book.offset[request] + 1
+
+    def write_down(self, request: int) -> None:
+        """Into the book: a member's computed tokens and the blocks of its table."""
+        computed = self.tick + self.book.offset[request]
+        self.book.computed[request] = computed
+        self.book.blocks[request] = self.beside - (-computed // self.size)
 
     def blocks_due(self, ticks: int) -> int:
         """Fresh blocks that the members need over the next `ticks` ticks."""

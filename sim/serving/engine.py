@@ -63,6 +63,10 @@ class Steppable(Protocol):
         """A batch has run until `time`."""
         ...
 
+    def tokens(self, ticks: int) -> int:
+        """Tokens that the present decodes' next `ticks` steps yield, within the horizon."""
+        ...
+
     def may_deliver_early(self) -> bool:
         """Whether the next call decides the same if the sequences that finish during it are gone already."""
         ...

@@ -24,9 +24,11 @@ from sim.serving.lockstep import LockstepRanks
 from sim.serving.records import FINISHED, REJECTED, UNFINISHED, RequestTable, RunResult
 from sim.serving.routers import Replicas, Router, RouterName, make_router
 from sim.serving.scheduler import Scheduler
+from sim.serving.speculation import paces
 from sim.serving.tape import RunTape, segments, series, spent
 from sim.timing.surface_protocol import Surface
 from sim.workload.requests import Requests
+from sim.workload.streams import stream
 
 if TYPE_CHECKING:
     import simpy
@@ -34,13 +36,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FleetConfig:
-    """Replicas of one kind: `ranks` attention-dp ranks each step in lockstep, `chips` chips a replica."""
+    """Replicas of one kind: `ranks` attention-dp ranks each step in lockstep, `chips` chips a replica; `seed`
+    is that of what serving draws (which drafts are accepted)."""
 
     scheduler: SchedulerConfig
     replicas: int = 1
     ranks: int = 1
     router: RouterName = "round_robin"
     chips: int = 1
+    seed: int = 0
 
 
 def serve(
@@ -49,14 +53,16 @@ def serve(
     requests: Requests,
     surface: Surface,
     router: RouterName = "round_robin",
+    seed: int = 0,
 ) -> RunResult:
     """Serve every request on a deployment's replicas; deterministic.
 
     Args:
         memory: where the KV blocks of an attention-dp rank come from; one of them is vLLM's null block.
         surface: prices of one replica's steps, in seconds.
+        seed: of what serving draws.
     """
-    engine, parallel = deployment.engine, deployment.parallel
+    engine, parallel, speculation = deployment.engine, deployment.parallel, deployment.speculation
     scheduler = SchedulerConfig(
         block_size=engine.block_size,
         num_blocks=memory.kv_blocks - 1,
@@ -72,6 +78,8 @@ def serve(
         watermark_blocks=int(engine.watermark * memory.kv_blocks),
         scheduler_reserve_full_isl=engine.scheduler_reserve_full_isl,
         long_prefill_token_threshold=engine.long_prefill_token_threshold,
+        acceptance=() if speculation is None else speculation.acceptance,
+        recompute_last_block=speculation is not None and speculation.shares_weights,
     )
     ranks = deployment.lockstep_ranks
     apart = parallel.dp // ranks
@@ -81,6 +89,7 @@ def serve(
         ranks=ranks,
         router=router,
         chips=parallel.chips // apart,
+        seed=seed,
     )
     return serve_fleet(requests, surface, config)
 
@@ -103,7 +112,7 @@ class _Fleet:
     def __init__(self, requests: Requests, surface: Surface, config: FleetConfig, step_by_step: bool) -> None:
         self.requests = requests
         self.config = config
-        self.book = _book(requests, config.scheduler)
+        self.book = _book(requests, config.scheduler, config.seed)
         self.tapes = [RunTape() for _ in range(config.replicas)]
         self.engines = [self._engine(surface, tape, step_by_step) for tape in self.tapes]
         self.router: Router = make_router(config.router, Replicas(self.engines, requests.pieces))
@@ -268,8 +277,9 @@ def _times(values: list[float | None]) -> NDArray[np.float64]:
     return np.array(values, np.float64)  # None becomes NaN
 
 
-def _book(requests: Requests, config: SchedulerConfig) -> RequestBook:
-    """The requests as engines see them: outputs cut at the model's length, content that can be shared."""
+def _book(requests: Requests, config: SchedulerConfig, seed: int) -> RequestBook:
+    """The requests as engines see them: outputs cut at the model's length, content that can be shared, the
+    pace at which drafts are accepted."""
     prompt = requests.prompt_tokens
     cap = np.minimum(requests.output_tokens, config.max_model_len - prompt)
     tables: list[Table | None] | None = None
@@ -280,8 +290,9 @@ def _book(requests: Requests, config: SchedulerConfig) -> RequestBook:
         open_output = [segment in asked_for for segment in outputs]
         tables = [Table(Path(p, s)) for p, s in zip(requests.pieces, outputs, strict=True)]
     priority = requests.priority.tolist() if len(requests.priority) else None
+    pace = paces(cap, config.acceptance, stream(seed, "acceptance")) if config.acceptance else None
     book = RequestBook(
-        requests.arrival.tolist(), prompt.tolist(), cap.tolist(), priority, tables, open_output
+        requests.arrival.tolist(), prompt.tolist(), cap.tolist(), priority, tables, open_output, pace
     )
     for request in np.flatnonzero(cap < 1).tolist():
         book.state[request] = REFUSED

@@ -84,7 +84,7 @@ def check_scheduler(scheduler: Scheduler) -> None:
     from sim.serving.book import DECODE
 
     members = [r for r in scheduler.running if book.state[r] == DECODE]
-    contexts = [decoding.tick + book.offset[r] + 1 for r in members]
+    contexts = [decoding.context(r) for r in members]
     _require(decoding.count == len(members), "the decode count is wrong")
     _require(decoding.sums[0] == sum(contexts), "the context sum is wrong")
     for j, window in enumerate(decoding.windows, 1):

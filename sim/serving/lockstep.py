@@ -19,10 +19,11 @@ from sim.timing.surface_protocol import Surface
 class LockstepRanks:
     """The ranks of one replica as one thing that an engine drives."""
 
-    __slots__ = ("rank_of", "ranks")
+    __slots__ = ("queries", "rank_of", "ranks")
 
     def __init__(self, ranks: list[Scheduler]) -> None:
         self.ranks = ranks
+        self.queries = ranks[0].queries
         self.rank_of: dict[int, Scheduler] = {}
 
     @property
@@ -43,14 +44,14 @@ class LockstepRanks:
     def segment(self, surface: Surface) -> tuple[float, float, int]:
         """The slowest rank's straight segment up to where another rank becomes the slowest."""
         decoding = [rank.decoding for rank in self.ranks]
-        return _slowest([(d.count, d.sums, d.growth) for d in decoding], surface)
+        return _slowest([(d.count, d.sums, d.growth) for d in decoding], self.queries, surface)
 
     def ahead(self, ticks: int, surface: Surface) -> float:
         """Duration of the next `ticks` decode-only steps, within the horizon; changes nothing."""
         states = [(d.count, d.sums.copy(), d.growth) for d in (rank.decoding for rank in self.ranks)]
         time = 0.0
         while ticks:
-            first, slope, steps = _slowest(states, surface)
+            first, slope, steps = _slowest(states, self.queries, surface)
             steps = min(steps, ticks)
             time += steps * first + slope * (steps * (steps - 1) // 2)
             ticks -= steps
@@ -71,6 +72,7 @@ class LockstepRanks:
         ]
         for part in batch.ranks:
             batch.decodes += part.decodes
+            batch.yielded += part.yielded
             batch.sums = [a + b for a, b in zip(batch.sums, part.sums, strict=True)]
             batch.chunks += part.chunks
             batch.admitted += part.admitted
@@ -82,7 +84,7 @@ class LockstepRanks:
 
     def price(self, batch: Batch, surface: Surface) -> float:
         """The slowest rank's part and the shared part."""
-        tokens = batch.decodes + sum(new for new, _ in batch.chunks)
+        tokens = batch.decodes * self.queries + sum(new for new, _ in batch.chunks)
         slowest = 0.0
         for part, rank in zip(batch.ranks, self.ranks, strict=True):
             if part.chunks:
@@ -108,6 +110,10 @@ class LockstepRanks:
         for request in batch.finishing:
             del rank_of[request]
 
+    def tokens(self, ticks: int) -> int:
+        """Tokens that the present decodes' next `ticks` steps yield, within the horizon."""
+        return sum(rank.tokens(ticks) for rank in self.ranks if not rank.idle)
+
     def may_deliver_early(self) -> bool:
         """Whether no rank can tell if sequences finish before or after its next call."""
         return all(rank.may_deliver_early() for rank in self.ranks)
@@ -119,7 +125,9 @@ class LockstepRanks:
         return decodes, context, running, waiting, held
 
 
-def _slowest(states: list[tuple[int, list[int], list[int]]], surface: Surface) -> tuple[float, float, int]:
+def _slowest(
+    states: list[tuple[int, list[float], list[float]]], queries: int, surface: Surface
+) -> tuple[float, float, int]:
     """max over ranks of straight lines, as the line of the present maximum and how long it stays it."""
     lines = [surface.rank_segment(n, sums, growth) for n, sums, growth in states if n]
     first, slope, steps = max(lines)
@@ -127,4 +135,4 @@ def _slowest(states: list[tuple[int, list[int], list[int]]], surface: Surface) -
         steps = min(steps, length)
         if other_slope > slope:
             steps = min(steps, max(1, ceil((first - other_first) / (other_slope - slope))))
-    return first + surface.shared(sum(n for n, _, _ in states)), slope, steps
+    return first + surface.shared(queries * sum(n for n, _, _ in states)), slope, steps

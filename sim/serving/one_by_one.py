@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from sim.serving.batch import Batch
 from sim.serving.book import DECODE, DRAINING, PREFILL, STARVED, WAITING
 from sim.serving.kv_cache import Path, Table
+from sim.serving.speculative_decodes import SpeculativeDecodeSet
 
 if TYPE_CHECKING:
     from sim.serving.scheduler import Scheduler
@@ -46,14 +47,12 @@ class _Call:
     def _dissolve(self) -> None:
         """Write down the state of every decode, which the decode set only knew in sum."""
         scheduler, book = self.s, self.book
-        tick, lag = scheduler.decoding.tick, scheduler.open_decodes.lag
+        lag = scheduler.open_decodes.lag
         for request in self.order:
             if book.state[request] == DECODE:
-                computed = tick + book.offset[request]
-                book.computed[request] = computed
-                book.known[request] = computed + 1 - lag
+                scheduler.decoding.write_down(request)
+                book.known[request] = book.computed[request] + 1 - lag
                 book.inflight[request] = lag
-                book.blocks[request] = scheduler.blocks_for(computed)
                 scheduler.open_decodes.quit(request)
                 book.state[request] = STARVED
                 scheduler.starved[request] = None
@@ -67,22 +66,32 @@ class _Call:
                 index += 1
                 continue
             new = book.known[request] + book.inflight[request] - book.computed[request]
+            if book.state[request] == STARVED:
+                new = self.s.queries
             new = min(new, self.cap or new, self.budget)
-            removed = self._make_room(request, new)
+            covered = self._covered(request, new)
+            removed = self._make_room(request, covered)
             if removed is None:
                 return
             index -= removed
-            tokens = book.computed[request] + new
-            self.s.grow(request, tokens, min(tokens, book.known[request]))
+            filled = min(book.computed[request] + new, book.known[request])
+            self.s.grow(request, covered, filled)
             self.scheduled[request] = new
             self.budget -= new
             index += 1
 
-    def _make_room(self, request: int, new: int) -> int | None:
-        """Preempt until the request's next blocks are free. Returns how many already scheduled sequences
-        were taken out before it in the list, or None if it had to go itself."""
+    def _covered(self, request: int, new: int) -> int:
+        """Tokens that the request's table covers once `new` more are scheduled."""
+        decoding = self.s.decoding
+        if isinstance(decoding, SpeculativeDecodeSet) and self.book.state[request] == STARVED:
+            return decoding.covered(request)
+        return self.book.computed[request] + new
+
+    def _make_room(self, request: int, covered: int) -> int | None:
+        """Preempt until the blocks for so many tokens are free. Returns how many already scheduled sequences
+        were taken out before the request in the list, or None if it had to go itself."""
         scheduler, book = self.s, self.book
-        needed = scheduler.blocks_for(book.computed[request] + new) - book.blocks[request]
+        needed = scheduler.blocks_for(covered) - book.blocks[request]
         removed = 0
         while needed > scheduler.cache.free:
             victim = self._victim()
@@ -128,18 +137,32 @@ class _Call:
 
     def _price(self) -> None:
         """What the step computes: decodes as aggregates, the others as chunks."""
-        book, batch, windows = self.book, self.batch, self.s.decoding.windows
+        book, batch, decoding = self.book, self.batch, self.s.decoding
         batch.order = list(self.scheduled.items())
+        gained: float = 0
         for request, new in batch.order:
             past = book.computed[request]
-            book.computed[request] = past + new
             if book.state[request] == PREFILL:
+                book.computed[request] = past + new
                 batch.chunks.append((new, past))
                 continue
+            context = past + book.fraction[request] + self.s.queries
+            gained += self._advance_decode(request)
             batch.decodes += 1
-            batch.sums[0] += past + new
-            for j, window in enumerate(windows, 1):
-                batch.sums[j] += min(past + new, window)
+            batch.sums[0] += context
+            for j, window in enumerate(decoding.windows, 1):
+                batch.sums[j] += min(context, window)
+        batch.yielded = decoding.count_tokens(gained)
+
+    def _advance_decode(self, request: int) -> float:
+        """A step's tokens of one decode; returns how many, parts of one included."""
+        book = self.book
+        before = book.computed[request] + book.fraction[request]
+        last = book.prompt[request] + book.cap[request] - 1
+        position = min(before + book.pace[request], last)
+        book.computed[request] = int(position)
+        book.fraction[request] = position - int(position)
+        return position - before
 
     def _regroup(self) -> None:
         """Who yields a token decodes on in the set; who was left out is looked at again in the next call."""

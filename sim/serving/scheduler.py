@@ -16,6 +16,7 @@ from sim.serving.decode_set import DecodeSet
 from sim.serving.kv_cache import MISS, Hit, KvCache, Table
 from sim.serving.one_by_one import schedule_one_by_one
 from sim.serving.open_decodes import OpenDecodes
+from sim.serving.speculative_decodes import SpeculativeDecodeSet
 from sim.serving.waiting import FcfsQueue, PriorityQueue, WaitingQueue
 from sim.timing.surface_protocol import Surface
 
@@ -25,24 +26,28 @@ class Scheduler:
 
     __slots__ = (
         "admissions", "blocked", "book", "budget", "cache", "caching", "config", "decoding", "held",
-        "open_decodes", "prefilling", "running", "size", "starved", "threshold", "waiting",
+        "open_decodes", "prefilling", "queries", "running", "size", "starved", "threshold", "waiting",
     )  # fmt: skip
 
     def __init__(self, config: SchedulerConfig, book: RequestBook, windows: tuple[int, ...] = ()) -> None:
         self.config = config
         self.size = config.block_size
         self.held = config.sequence_blocks
+        self.queries = config.queries
         self.budget = config.max_num_scheduled_tokens
         self.threshold = config.long_prefill_token_threshold
         self.book = book
         self.cache = KvCache(config.num_blocks, config.block_size)
-        self.decoding = DecodeSet(book, config.block_size, windows)
+        decodes = SpeculativeDecodeSet if config.acceptance else DecodeSet
+        self.decoding: DecodeSet = decodes(book, config, windows)
         self.waiting: WaitingQueue = PriorityQueue(book) if config.priority else FcfsQueue()
         self.running: dict[int, None] = {}
         self.prefilling: dict[int, None] = {}
         self.starved: dict[int, None] = {}
         self.caching = config.enable_prefix_caching
-        self.open_decodes = OpenDecodes(book, self.cache, lag=1 if config.async_scheduling else 0)
+        # A speculating engine's tokens in flight count as known: how many they are is drawn in advance.
+        lag = 1 if config.async_scheduling and not config.acceptance else 0
+        self.open_decodes = OpenDecodes(book, self.cache, lag)
         self.admissions = 0
         self.blocked = False
 
@@ -64,17 +69,14 @@ class Scheduler:
         waiting = self.waiting
         if not count or (waiting and not self.blocked):
             return 0
-        if self.prefilling or self.starved or count > self.budget:
+        if self.prefilling or self.starved or count * self.queries > self.budget:
             return 0
         ticks = decoding.straight()
         if waiting and self.open_decodes.count and len(self.running) < self.config.max_num_seqs:
             # A call that registers a block must be looked at: it may be the hit that the head of the queue
             # was short of, and it can be hit in the same call.
             ticks = min(ticks, self.open_decodes.ticks_before_fill(decoding.tick))
-        free = self.cache.free
-        if (ticks // self.size + 1) * count <= free:
-            return ticks
-        return decoding.ticks_within(ticks, free)
+        return decoding.ticks_within(ticks, self.cache.free)
 
     def leap(self, ticks: int) -> list[int]:
         """`ticks` calls within the horizon; returns who got the last token in the last of them."""
@@ -110,13 +112,14 @@ class Scheduler:
     def schedule(self) -> Batch:
         """One call: who computes how many tokens in the next step."""
         decoding = self.decoding
-        due = decoding.due[decoding.tick % self.size]
+        due = decoding.blocks_due(1)
         requests = len(self.running) + len(self.waiting)
         cap = self.long_prefill_cap(requests) if self.threshold else 0
-        budget = self.budget - decoding.count
+        budget = self.budget - decoding.count * self.queries
         if not self._all_advance(budget, due, cap):
             return schedule_one_by_one(self)
         batch = Batch(decoding.count, decoding.sums.copy())
+        batch.yielded = decoding.tokens(1)
         if due:
             self.cache.take(due)
         if self.open_decodes.count:
@@ -217,7 +220,10 @@ class Scheduler:
     def _look_up(self, table: Table, known: int) -> Hit:
         if not self.caching:
             return MISS
-        return self.cache.look_up(table.path, (known - 1) // self.size)
+        hit = self.cache.look_up(table.path, (known - 1) // self.size)
+        if hit.blocks and self.config.recompute_last_block:
+            return self.cache.look_up(table.path, hit.blocks - 1)
+        return hit
 
     def _start(self, request: int, new: int, hit: Hit, batch: Batch) -> None:
         book = self.book
@@ -248,7 +254,7 @@ class Scheduler:
     def grow(self, request: int, tokens: int, filled: int) -> None:
         """Extend a table to cover `tokens` and register the blocks that `filled` known tokens fill."""
         book = self.book
-        blocks = self.held - (-tokens // self.size)
+        blocks = max(book.blocks[request], self.held - (-tokens // self.size))
         self.cache.take(blocks - book.blocks[request])
         book.blocks[request] = blocks
         table = book.table[request]
@@ -283,9 +289,6 @@ class Scheduler:
             if self.open_decodes.count:
                 self.open_decodes.quit(request)
             book.state[request] = DRAINING
-            computed = decoding.tick + book.offset[request]
-            book.computed[request] = computed
-            book.blocks[request] = self.blocks_for(computed)
         return left
 
     def yield_token(self, request: int, batch: Batch) -> None:
@@ -298,7 +301,7 @@ class Scheduler:
             self.starved.pop(request, None)
         if remaining:
             self.decoding.join(request, computed, remaining)
-            if book.open[request] and self.caching:
+            if book.open[request] and self.caching and self.queries == 1:
                 self.open_decodes.join(request)
         else:
             book.state[request] = DRAINING
@@ -335,6 +338,10 @@ class Scheduler:
             if table is not None and self.caching:
                 self.cache.register(table, book.computed[request] // self.size)
 
+    def tokens(self, ticks: int) -> int:
+        """Tokens that the present decodes' next `ticks` steps yield, within the horizon."""
+        return self.decoding.tokens(ticks)
+
     def may_deliver_early(self) -> bool:
         """Whether the next call decides the same if the sequences that finish during it are gone already:
         nobody waits for their seats or blocks, and no content is kept that their blocks could outlive."""
@@ -345,7 +352,7 @@ class Scheduler:
         """(decodes, Σ context of their next step, running, waiting, blocks held)."""
         decoding, cache = self.decoding, self.cache
         held = cache.size - cache.free
-        return decoding.count, decoding.sums[0], len(self.running), len(self.waiting), held
+        return decoding.count, int(decoding.sums[0]), len(self.running), len(self.waiting), held
 
     @property
     def idle(self) -> bool:

@@ -38,8 +38,9 @@ class RunTape:
     ) -> None:
         """A row of `steps` decode-only steps."""
         decodes, context, running, waiting, held = engine.scheduler.load()
+        yielded = engine.scheduler.tokens(steps)
         self.data += _pack(
-            start, first, slope, steps, decodes, context, 0, 0, 0, decodes * steps, running, waiting, held
+            start, first, slope, steps, decodes, context, 0, 0, 0, yielded, running, waiting, held
         )
 
     def step(self, engine: "Engine", call: float, start: float, duration: float, batch: Batch) -> None:
@@ -52,8 +53,8 @@ class RunTape:
             new += tokens
             past += before
         self.data += _pack(
-            start, duration, 0.0, 1, batch.decodes, batch.sums[0], new, past, len(batch.chunks),
-            batch.decodes + len(batch.firsts), running, waiting, held,
+            start, duration, 0.0, 1, batch.decodes, int(batch.sums[0]), new, past, len(batch.chunks),
+            batch.yielded + len(batch.firsts), running, waiting, held,
         )  # fmt: skip
 
     def rows(self) -> Rows:

@@ -7,7 +7,7 @@ Prefill (per layer, all chunks in one launch; tiles of 128 queries × 128 keys, 
   t_c  = ‖longest·128²·pair, heads·tiles·128²·pair/n_c·wq‖₄ + ⌈W⌉·τ
   T    = t0 + ‖t_c, bytes/B‖_p + m_pre·(bytes of new queries, keys, values)/B
 Decode (per layer, all sequences; work items of one KV head of one sequence, split along the context):
-  g    = query heads per KV head, padded to 64 rows of the matrix engine
+  g    = query heads per KV head, times query tokens, padded to 64 rows of the matrix engine
   T    = t0 + ‖KV + io over η_b·B, compute, one item's piece at one core's share c·η_b·B/n_c‖_p
   compute = max( 2·n·kv·g·L(d + d_v)/(η_c·P), scores/(η_s·X) )
 A recurrence: T = t0 + ‖bytes/(η_b·B), flops/rate‖_p, chunks on matrix engines, single steps on vectors.
@@ -65,7 +65,7 @@ def price_decode(attention: DecodeAttention, rates: Rates) -> Priced:
         else (k.decode_hbm, k.decode_mma, k.decode_launch)
     )
     hbm = eta_b * rates.hbm
-    per_kv = heads.query / heads.kv
+    per_kv = attention.queries * heads.query / heads.kv
     padding = ceil(per_kv / MATRIX_ROWS) * MATRIX_ROWS / per_kv
     compute = np.maximum(
         padding * attention.flops / (eta_c * rates.peak(heads.arithmetic)),

@@ -37,9 +37,9 @@ class Launching:
         """Least seconds of a step with chunks."""
         return self.pieces if tokens <= self.captured else self.mixed
 
-    def of_decodes(self, decodes: int) -> float:
-        """Least seconds of a decode-only step."""
-        return 0.0 if decodes <= self.captured else self.decode
+    def of_decodes(self, tokens: int) -> float:
+        """Least seconds of a decode-only step of so many tokens."""
+        return 0.0 if tokens <= self.captured else self.decode
 
 
 def launching(lowering: Lowering, each: float) -> Launching:

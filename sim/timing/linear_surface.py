@@ -9,34 +9,38 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class LinearSurface:
-    """duration = fixed + per_token · Σ new + per_context · Σ (past + new), over all sequences of the step."""
+    """duration = fixed + per_token · Σ new + per_context · Σ (past + new), over all sequences of the step; a
+    decode computes `queries` new tokens."""
 
     fixed: float
     per_token: float
     per_context: float
     windows: tuple[int, ...] = ()
+    queries: int = 1
 
-    def segment(self, decodes: int, sums: Sequence[int], growth: Sequence[int]) -> tuple[float, float, int]:
+    def segment(
+        self, decodes: int, sums: Sequence[float], growth: Sequence[float]
+    ) -> tuple[float, float, int]:
         """One straight line for ever."""
-        first = self.fixed + self.per_token * decodes + self.per_context * sums[0]
+        first = self.fixed + self.per_token * decodes * self.queries + self.per_context * sums[0]
         return first, self.per_context * growth[0], 1 << 60
 
-    def mixed(self, decodes: int, sums: Sequence[int], chunks: Sequence[tuple[int, int]]) -> float:
+    def mixed(self, decodes: int, sums: Sequence[float], chunks: Sequence[tuple[int, int]]) -> float:
         """The same sum with the chunks' tokens and contexts."""
-        tokens, context = decodes, sums[0]
+        tokens, context = decodes * self.queries, sums[0]
         for new, past in chunks:
             tokens += new
             context += past + new
         return self.fixed + self.per_token * tokens + self.per_context * context
 
     def rank_segment(
-        self, decodes: int, sums: Sequence[int], growth: Sequence[int]
+        self, decodes: int, sums: Sequence[float], growth: Sequence[float]
     ) -> tuple[float, float, int]:
         """Everything but the fixed part, which the ranks share."""
         first, slope, length = self.segment(decodes, sums, growth)
         return first - self.fixed, slope, length
 
-    def rank_mixed(self, decodes: int, sums: Sequence[int], chunks: Sequence[tuple[int, int]]) -> float:
+    def rank_mixed(self, decodes: int, sums: Sequence[float], chunks: Sequence[tuple[int, int]]) -> float:
         """Everything but the fixed part, which the ranks share."""
         return self.mixed(decodes, sums, chunks) - self.fixed
 

@@ -2,8 +2,8 @@
 
 step = tokens(T') + rows(R') + per_decode(n') + Σ decodes(n', S·n'/n) + chunks/m + shared(T_all')
 with m micro-batches (1 without pipeline parallelism) and x' = ⌈x/m⌉; rows include the host. No step is
-shorter than the launch of its kernels (sim.timing.launching). T of a decode-only step is the next captured
-graph size. With dp > 1 every rank is taken to do what this one does.
+shorter than the launch of its kernels (sim.timing.launching). T counts a decode's drafts; in a decode-only
+step it is the next captured graph size. With dp > 1 every rank is taken to do what this one does.
 
 With fewer micro-batches than stages, each stage is without one for a share 1 − m/pp of the pass: the bubble.
 """
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.deployment.deployment import Deployment
-from sim.operators import BatchShape, Lowering, Operator
+from sim.operators import BatchShape, Operator, lowering_of
 from sim.operators.quantities import Array
 from sim.timing.breakdown import Row, host_row, operator_rows, step_breakdown, with_bubble
 from sim.timing.parts import StepParts, load_weights
@@ -38,7 +38,7 @@ class PartsTimer:
     def __init__(self, deployment: Deployment, fidelity: Fidelity) -> None:
         self.deployment = deployment
         self.fidelity: Fidelity = fidelity
-        self.lowering = Lowering(deployment)
+        self.lowering = lowering_of(deployment)
         self.windows = self.lowering.windows
         self._parts: dict[Conditions, StepParts] = {}
 
@@ -55,11 +55,16 @@ class PartsTimer:
         """Data-parallel ranks that share a step: dp of a model with experts, 1 of a dense one."""
         return self.deployment.parallel.dp if self.lowering.has_experts else 1
 
+    @property
+    def queries(self) -> int:
+        """Tokens that a decode computes: its last one, and the drafts that it verifies."""
+        return self.lowering.queries
+
     def padded(self, decodes: int) -> int:
         """Tokens a decode-only step computes: the next captured graph size, or its own number beyond."""
-        sizes = self.deployment.host.graph_sizes
-        i = bisect_left(sizes, decodes)
-        return sizes[i] if i < len(sizes) else decodes
+        sizes, tokens = self.deployment.host.graph_sizes, self.queries * decodes
+        i = bisect_left(sizes, tokens)
+        return sizes[i] if i < len(sizes) else tokens
 
     def durations(self, batch: BatchShape, k: int = 1, conditions: Conditions = CALM) -> NDArray[np.float64]:
         """Seconds of this step and the k − 1 decode steps after it (chunks only in the first).
@@ -106,7 +111,7 @@ class PartsTimer:
         """Least seconds of the step by what the host launches for it."""
         if batch.chunks:
             return parts.launching.of_mixed(_share(batch.tokens, micro))
-        return parts.launching.of_decodes(_share(batch.decodes, micro))
+        return parts.launching.of_decodes(self.queries * _share(batch.decodes, micro))
 
     def _decode_steps(self, parts: StepParts, batch: BatchShape, k: int) -> Array:
         if not batch.decodes:
@@ -115,10 +120,10 @@ class PartsTimer:
         mine, sums = self._largest(batch, micro, k)
         fixed = parts.tokens(_one(_share(self.padded(batch.decodes), micro)))
         fixed = fixed + parts.rows(_one(_share(batch.decodes, micro)))
-        fixed = fixed + parts.shared(_share(self.ranks * batch.decodes, micro))
+        fixed = fixed + parts.shared(_share(self.ranks * self.queries * batch.decodes, micro))
         fixed = fixed + parts.per_decode(_one(mine))
         seconds = fixed + np.sum(parts.decodes(np.full(k, mine), sums), axis=0)
-        return np.maximum(seconds, parts.launching.of_decodes(int(mine)))
+        return np.maximum(seconds, parts.launching.of_decodes(self.queries * int(mine)))
 
     def _mixed_step(self, parts: StepParts, batch: BatchShape) -> float:
         micro = self.lowering.micro_batches(batch.sequences)

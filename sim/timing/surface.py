@@ -40,16 +40,19 @@ class StepSurface:
 
     Attributes:
         windows: the w whose Σ min(context, w) the engine keeps in sums[1:].
+        queries: tokens that a decode computes in a step.
     """
 
     def __init__(self, timer: PartsTimer) -> None:
         self.windows = timer.windows
         self._timer = timer
         self._parts: StepParts = timer.parts()
+        self.queries = timer.queries
         self._pp = timer.deployment.parallel.pp
         launching = self._parts.launching
         self._captured, self._pieces, self._kernels = launching.captured, launching.pieces, launching.mixed
         self._ranks = timer.ranks
+        self._step_tokens = timer.ranks * timer.queries
         self._tokens: list[float] = [0.0]
         self._rows: list[float] = [0.0]
         self._shared: list[float] = [0.0]
@@ -60,11 +63,13 @@ class StepSurface:
         self._whole: dict[int, Curve] = {}
         self._chunk: dict[tuple[int, int], float] = {}
 
-    def segment(self, decodes: int, sums: Sequence[int], growth: Sequence[int]) -> tuple[float, float, int]:
+    def segment(
+        self, decodes: int, sums: Sequence[float], growth: Sequence[float]
+    ) -> tuple[float, float, int]:
         """(first, slope, length): decode-only step i (0 ≤ i < length) takes first + slope·i."""
         if self.windows:
             first, slope, length = self.rank_segment(decodes, sums, growth)
-            return first + self.shared(self._ranks * decodes), slope, length
+            return first + self.shared(self._step_tokens * decodes), slope, length
         nodes, values, slopes = self._whole.get(decodes) or self._fold(decodes)
         total, step = sums[0], growth[0]
         i = bisect_right(nodes, total, 1, len(slopes)) - 1
@@ -73,27 +78,27 @@ class StepSurface:
         length = _FAR
         if step > 0 and i + 1 < len(slopes):
             length = int((nodes[i + 1] - total) // step) + 1
-        if decodes <= self._captured:
+        if self.queries * decodes <= self._captured:
             return first, slope * step, length
         return floored(first, slope * step, length, self._least(decodes))
 
     def _fold(self, decodes: int) -> Curve:
         """The whole of a decode-only step as one curve, where there is one sum."""
         ((nodes, values, slopes),) = self._curves.get(decodes) or self._tabulate(decodes)
-        constant = self._base[decodes] + self.shared(self._ranks * decodes)
+        constant = self._base[decodes] + self.shared(self._step_tokens * decodes)
         curve = self._whole[decodes] = (nodes, [constant + value for value in values], slopes)
         return curve
 
-    def mixed(self, decodes: int, sums: Sequence[int], chunks: Sequence[tuple[int, int]]) -> float:
+    def mixed(self, decodes: int, sums: Sequence[float], chunks: Sequence[tuple[int, int]]) -> float:
         """Seconds of one step with prefill chunks (new, past) beside the decodes."""
-        tokens = decodes
+        tokens = self.queries * decodes
         for chunk in chunks:
             tokens += chunk[0]
         micro = 1 if self._pp == 1 else max(1, min(self._pp, decodes + len(chunks)))
         return self.rank_mixed(decodes, sums, chunks) + self._shared_by(self._ranks * tokens, micro)
 
     def rank_segment(
-        self, decodes: int, sums: Sequence[int], growth: Sequence[int]
+        self, decodes: int, sums: Sequence[float], growth: Sequence[float]
     ) -> tuple[float, float, int]:
         """As `segment`, without the part that all data-parallel ranks share."""
         curves = self._curves.get(decodes)
@@ -112,13 +117,13 @@ class StepSurface:
                     until = int((nodes[i + 1] - total) // step) + 1
                     if until < length:
                         length = until
-        if decodes <= self._captured:
+        if self.queries * decodes <= self._captured:
             return first, slope, length
-        return floored(first, slope, length, self._least(decodes) - self.shared(self._ranks * decodes))
+        return floored(first, slope, length, self._least(decodes) - self.shared(self._step_tokens * decodes))
 
-    def rank_mixed(self, decodes: int, sums: Sequence[int], chunks: Sequence[tuple[int, int]]) -> float:
+    def rank_mixed(self, decodes: int, sums: Sequence[float], chunks: Sequence[tuple[int, int]]) -> float:
         """As `mixed`, without the part that all data-parallel ranks share."""
-        tokens = decodes
+        tokens = self.queries * decodes
         for chunk in chunks:
             tokens += chunk[0]
         whole, micro = tokens, 1
@@ -147,7 +152,7 @@ class StepSurface:
     def _least(self, decodes: int) -> float:
         """Seconds the host needs to launch a decode-only step; the ranks of a step launch alike."""
         micro = min(self._pp, decodes)
-        return self._parts.launching.of_decodes(-(-decodes // micro))
+        return self._parts.launching.of_decodes(self.queries * -(-decodes // micro))
 
     def _lone(self, chunk: tuple[int, int]) -> float:
         """A step's only chunk, the usual case; lengths recur."""
@@ -160,7 +165,8 @@ class StepSurface:
 
     def shared(self, tokens: int) -> float:
         """The part of a step that all ranks do together, on `tokens` in all."""
-        return self._shared_by(tokens, 1 if self._pp == 1 else self._timer.lowering.micro_batches(tokens))
+        decodes = -(-tokens // self.queries)
+        return self._shared_by(tokens, 1 if self._pp == 1 else self._timer.lowering.micro_batches(decodes))
 
     def _shared_by(self, tokens: int, micro: int) -> float:
         tokens = -(-tokens // micro)
