@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
+from sim.hardware import load_cluster
 from sim.hardware.chip import Chip, Compute, Dispatch, KernelFamily, Memory, Power, Sram
-from sim.hardware.cluster import Cluster, Tier
+from sim.hardware.cluster import Cluster
 
 GIB, MIB = 2.0**30, 2.0**20
 
@@ -29,7 +30,7 @@ def chip(name: str, visible: float, peak: dict[str, float]) -> Chip:
 
 def cluster(one: Chip, servers: int = 1, server: int = 8) -> Cluster:
     """`servers` boxes of `server` chips."""
-    inner = Tier("scale_up", server, 4e11, 1e-6, "switch", 0.8, 1e-6, 1e-5, 0.0, 0.0, False, *[0.0] * 7)
+    inner = replace(load_cluster("h100-hgx")[0].tiers[0], domain=server)
     tiers = (inner,) if servers == 1 else (inner, replace(inner, name="scale_out", domain=server * servers))
     return Cluster(f"{one.name}-server", one.name, one, server * servers, tiers, 5e10, 100.0)
 

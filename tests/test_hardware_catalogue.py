@@ -7,6 +7,7 @@ import zipfile
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sim.documents import Document
@@ -26,6 +27,8 @@ from sim.hardware import (
 )
 from sim.hardware.catalogue import complete_chip, names
 from sim.hardware.kernels import DTYPES
+from sim.network import all_reduce
+from sim.network.stacks import stack
 
 TEMPLATE = "npu-template"
 GROUPS = ["npu_hbm", "npu_mma", "npu_launch", "x330_variant", "rngd_next_peak"]
@@ -167,41 +170,26 @@ def test_the_capacities_that_drivers_report_are_the_binary_ones() -> None:
     assert load_chip("rebel100")[0].memory.visible == pytest.approx(0.985 * 144 * 1024 * mebibyte)
 
 
-def test_a_small_all_reduce_on_each_measured_box_takes_what_was_measured() -> None:
-    """launch + 2(n-1)·hop against NCCL at 512 B; low_latency against a one-shot kernel at 256 B; µs."""
+def test_an_all_reduce_on_each_measured_box_takes_what_was_measured() -> None:
+    """NCCL of 512 B (µs) and 512 MiB (ms) on eight, a one-shot kernel of 256 B (µs)."""
     measured = {
-        "a100-hgx": (22.6, 4.4),
-        "h100-hgx": (15.6, 3.2),
-        "h200-hgx": (16.0, 3.05),
-        "b200-hgx": (25.1, 5.0),
-        "b300-hgx": (24.6, None),
-        "l40s-server": (22.6, None),
-        "rtx-pro-6000-server": (24.6, None),
+        "a100-hgx": (22.6, 4.226, 4.4),
+        "h100-hgx": (15.6, 2.111, 3.2),
+        "h200-hgx": (16.0, 2.040, 3.05),
+        "b200-hgx": (25.1, 1.335, 5.0),
+        "b300-hgx": (24.6, 1.335, None),
+        "l40s-server": (22.6, 649.5, None),
+        "rtx-pro-6000-server": (24.6, 38.07, None),
     }
-    for name, (library, one_shot) in measured.items():
-        tier = load_cluster(name)[0].tiers[0]
-        assert (tier.launch + 14 * tier.hop) * 1e6 == pytest.approx(library, rel=0.2), name
+    kernels = stack("trtllm", "1.3.0")
+    for name, (small, large, one_shot) in measured.items():
+        cluster = load_cluster(name)[0]
+        library = all_reduce(cluster, 8, np.array([512, 512 * 2.0**20]), stack=None).total
+        assert library[0] * 1e6 == pytest.approx(small, rel=0.2), name
+        assert library[1] * 1e3 == pytest.approx(large, rel=0.2), name
         if one_shot is not None:
-            assert tier.low_latency * 1e6 == pytest.approx(one_shot, rel=0.1), name
-
-
-def test_a_large_all_reduce_on_each_measured_box_takes_what_was_measured() -> None:
-    """512 MiB on eight: the faster of 2·(7/8)·S / (efficiency·bandwidth) and S / reduction; ms."""
-    measured = {
-        "a100-hgx": 4.226,
-        "h100-hgx": 2.111,
-        "h200-hgx": 2.040,
-        "b200-hgx": 1.335,
-        "b300-hgx": 1.335,
-        "l40s-server": 649.5,
-        "rtx-pro-6000-server": 38.07,
-    }
-    size = 512 * 2**20
-    for name, milliseconds in measured.items():
-        tier = load_cluster(name)[0].tiers[0]
-        ring = 1.75 * size / (tier.efficiency * tier.bandwidth)
-        switch = size / tier.reduction if tier.reduction else ring
-        assert min(ring, switch) * 1e3 == pytest.approx(milliseconds, rel=0.1), name
+            kernel = all_reduce(cluster, 8, np.array([256.0]), stack=kernels).total
+            assert kernel * 1e6 == pytest.approx(one_shot, rel=0.2), name
 
 
 def test_profiles_are_read_from_inside_an_archive(tmp_path: Path) -> None:

@@ -93,12 +93,12 @@ def test_a_fabric_is_given_the_figures_of_collectives_and_of_low_latency_kernels
         paths = {a.path for a in figures if a.basis == "assumption"}
         return paths & {f"tiers.0.{name}" for name in (*LINK_RULES, *LOW_LATENCY_RULES)}
 
-    library = {"tiers.0.exchange_launches", "tiers.0.exchange_share"}
+    library = {f"tiers.0.{name}" for name in LINK_RULES if name != "ramp"}
     assert assumed("fabric: pcie5-npu, ramp: 1.3}") == library
     low_latency = {f"tiers.0.{name}" for name in LOW_LATENCY_RULES}
     assert assumed("fabric: pcie5-npu, ramp: 1.3, low_latency: 5 us}") == library | low_latency
-    left_open = assumed("fabric: pcie5-npu, ramp: 1.3, exchange_share: 0.7, peer_share: null}")
-    assert left_open == {"tiers.0.exchange_launches"}
+    stated = assumed("fabric: pcie5-npu, ramp: 1.3, widening: 0.3, peer_share: null}")
+    assert stated == library - {"tiers.0.widening"}
 
 
 @pytest.mark.parametrize(

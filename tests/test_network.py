@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from sim.hardware.cluster import Cluster
 from sim.network import (
+    Routed,
     all_gather,
     all_reduce,
     all_reduce_bound,
@@ -19,6 +20,7 @@ from sim.network import (
     point_to_point,
     reduce_scatter,
 )
+from sim.network.stacks import stack
 from tests.chips import cluster
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -43,6 +45,13 @@ def bytes_of(*sizes: float) -> np.ndarray:
     return np.array(sizes, np.float64)
 
 
+def routed(
+    tokens: np.ndarray, distinct: float = 5.25, nodes: float = 1.0, *, combine: bool = False
+) -> Routed:
+    """Top 8 of 256 experts, hidden size 7168 in fp8."""
+    return Routed(tokens, 8.0, distinct, nodes, 7168.0, 256, combine)
+
+
 def without_low_latency(of: Cluster) -> Cluster:
     return replace(of, tiers=tuple(replace(tier, low_latency=0.0) for tier in of.tiers))
 
@@ -53,7 +62,7 @@ def ranks_in(name: str, ranks: int) -> int:
 
 @pytest.mark.parametrize("name", NCCL)
 def test_library_all_reduces_are_within_a_quarter_of_silicon(name: str) -> None:
-    time = all_reduce(without_low_latency(cluster(name)), 8, bytes_of(*SIZES)).total * 1e6
+    time = all_reduce(cluster(name), 8, bytes_of(*SIZES), stack=None).total * 1e6
     assert time == pytest.approx(np.array(NCCL[name]), rel=0.25)
 
 
@@ -68,7 +77,7 @@ def test_a_low_latency_expert_exchange_is_within_a_quarter_of_silicon() -> None:
     """DeepEP low-latency dispatch on 8 H200, hidden 7168 in fp8, top-8 of 256 (SGLang, aiconfigurator)."""
     measured = {2: 15.4, 16: 17.6, 64: 27.8, 128: 39.8, 256: 67.0}
     tokens = bytes_of(*measured)
-    time = expert_exchange(cluster("h200-hgx"), 8, tokens, 8.0, 5.25, 1.0, 7168.0).total * 1e6
+    time = expert_exchange(cluster("h200-hgx"), 8, routed(tokens)).total * 1e6
     assert time == pytest.approx(np.array(list(measured.values())), rel=0.25)
 
 
@@ -89,7 +98,8 @@ def test_no_exchange_beats_one_copy_per_distinct_destination(
     of, n = cluster(name), ranks_in(name, ranks)
     distinct = n * (1 - (1 - 1 / n) ** top_k)
     nodes = max(1.0, n / of.server)
-    time = expert_exchange(of, n, bytes_of(tokens), float(top_k), distinct, nodes, 7168.0)
+    sent = Routed(bytes_of(tokens), float(top_k), distinct, nodes, 7168.0, 128, combine=False)
+    time = expert_exchange(of, n, sent)
     assert time.total >= exchange_bound(of, n, bytes_of(tokens), distinct, 7168.0) * (1 - 1e-12)
 
 
@@ -104,31 +114,33 @@ def test_links_that_others_use_or_that_are_slower_never_make_a_collective_faster
         assert collective(of, n, message, taken).total >= collective(of, n, message).total
 
 
-COSTS = ["ramp", "peer_share", "exchange_launches", "exchange_low_launches", "exchange_rank_step"]
-SHARES = ["one_shot_share", "exchange_share"]
+SHARES = ["flagged_share", "copy_share", "one_shot_share", "two_shot_share", "exchange_share", "static_share"]
+RATES = ["exchange_core_rate", "reduction"]
+COSTS = ["ramp", "widening", "bulk_launches", "peer_share", "oversubscription", "shared"]
+STEPS = ["exchange_launches", "exchange_rank_step", "exchange_expert_step"]
 
 
-@pytest.mark.parametrize("figure", [*COSTS, *SHARES])
+@pytest.mark.parametrize("figure", [*COSTS, *STEPS, *SHARES, *RATES])
 def test_every_figure_of_a_link_slows_some_communication_and_speeds_up_none(figure: str) -> None:
     fast = cluster("h100-hgx-x4")
-    worse = 0.5 if figure in SHARES else 2.0
+    worse = 0.5 if figure in (*SHARES, *RATES) else 2
     slow = replace(fast, tiers=tuple(replace(t, **{figure: worse * getattr(t, figure)}) for t in fast.tiers))
-    # the exchange with low-latency kernels, and without them
-    slow_library, fast_library = without_low_latency(slow), without_low_latency(fast)
 
-    def times(of: Cluster, library: Cluster) -> np.ndarray:
+    def times(of: Cluster) -> np.ndarray:
         message, tokens = bytes_of(*SIZES), bytes_of(1, 64, 4096)
+        kernels = stack("vllm", "0.19")
         return np.concatenate(
             [
-                *(all_reduce(of, ranks, message).total for ranks in (2, 8, 32)),
+                *(all_reduce(of, ranks, message, stack=kernels).total for ranks in (2, 8, 32)),
+                all_reduce(of, 8, message, stack=None).total,
                 *(all_gather(of, ranks, message).total for ranks in (8, 32)),
-                expert_exchange(of, 8, tokens, 8.0, 5.0, 1.0, 7168.0).total,
-                expert_exchange(library, 32, tokens, 8.0, 7.0, 3.0, 7168.0).total,
+                expert_exchange(of, 8, routed(tokens)).total,
+                expert_exchange(without_low_latency(of), 32, routed(tokens, 7.0, 3.0)).total,
             ]
         )
 
-    before, after = times(fast, fast_library), times(slow, slow_library)
-    assert (after >= before).all()
+    before, after = times(fast), times(slow)
+    assert (after >= before * (1 - 1e-12)).all()
     assert (after > 1.001 * before).any()
 
 
@@ -146,10 +158,11 @@ def test_one_chip_has_nobody_to_talk_to() -> None:
 
 def test_a_ring_moves_two_shares_of_the_message_over_its_achievable_bandwidth() -> None:
     of = cluster("a100-hgx")
-    tier = replace(of.tiers[0], hop=0.0, launch=0.0, latency=1.0, low_latency=0.0, reduction=0.0)
-    time = all_reduce(replace(of, tiers=(tier,)), 8, bytes_of(8e6))
+    tier = replace(of.tiers[0], hop=0.0, launch=0.0, reduction=0.0)
+    time = all_reduce(replace(of, tiers=(tier,)), 8, bytes_of(8e6), stack=None)
     assert time.algorithm == ("ring",)
-    assert time.total == pytest.approx(2 * 7e6 / (tier.efficiency * tier.bandwidth))
+    own = 1e6 / (tier.copy_share * of.chip.memory.bandwidth / 2)
+    assert time.total == pytest.approx(2 * 7e6 / (tier.efficiency * tier.bandwidth) + own)
 
 
 def test_over_two_tiers_only_the_servers_share_crosses_the_network() -> None:

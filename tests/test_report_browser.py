@@ -96,8 +96,6 @@ def swept() -> sim.SweepResult:
                 "ttft",
                 "tpot",
                 "itl",
-                "ttft_parts",
-                "tpot_parts",
                 "throughput",
                 "queue",
                 "steps",

@@ -107,28 +107,40 @@ def _of_links(low: float, value: float, high: float, why: str) -> Figure:
     return Figure(value, NUMBER, low, high, "assumption", why)
 
 
+_BOTH = "NCCL tables of A100 and H100 fitted together"
 LINK_RULES: dict[str, Figure] = {
-    "ramp": _of_links(1.0, 1.4, 2.0, "fit to NCCL over NVLink; 2 is a pipeline of equal chunks"),
+    "ramp": _of_links(1.0, 1.6, 2.0, f"{_BOTH}; 2 is a pipeline of equal chunks"),
+    "flagged_share": _of_links(0.4, 0.53, 0.6, f"{_BOTH}; a flag per four bytes of data halves the link"),
+    "widening": _of_links(0.1, 0.25, 0.5, f"{_BOTH}; 0.15-0.4 of their latencies at 64 KiB"),
+    "bulk_launches": _of_links(1.5, 2.9, 4, f"{_BOTH}; 14 µs on H100, 24 µs on A100"),
+    "copy_share": _of_links(0.3, 0.45, 0.8, f"{_BOTH}; 495 GB/s on A100, 740 GB/s on H100, read and written"),
+    "two_shot_share": _of_links(0.6, 0.82, 0.9, "two-shot all-reduce kernels on A100 and H100"),
     "exchange_launches": _of_links(
-        2, 4, 7, "normal kernels of DeepEP take 26-40 µs, a library launch 5.4-12.5 µs"
+        2, 5, 8, "normal kernels of DeepEP take 26-33 µs, a library launch 4.8-8.4 µs"
     ),
-    "exchange_share": _of_links(0.6, 0.8, 0.95, "DeepEP reaches 0.52-0.55 of an NVLink, NCCL 0.70"),
+    "exchange_core_rate": Figure(
+        28.7e9, BANDWIDTH, 18e9, 35e9, "assumption", "one SM of DeepEP's normal kernels on H100 and B200"
+    ),
 }
 """What a tier of any fabric is given."""
 
 LOW_LATENCY_RULES: dict[str, Figure] = {
-    "peer_share": _of_links(1 / 40, 1 / 35, 1 / 28, "0.12 of 3.6 µs on A100, 0.07 of 2.7 µs on H100"),
+    "peer_share": _of_links(0.01, 0.02, 0.04, "low-latency all-reduce kernels on A100 and H100"),
     "one_shot_share": _of_links(
-        0.6, 0.8, 0.95, "0.58 against 0.73 of the link on A100, 0.66 against 0.78 on H100"
-    ),
-    "exchange_low_launches": _of_links(
-        0.8, 1.5, 1.8, "low-latency kernels of DeepEP take 2.4-5 µs, a one-shot kernel 2.7-3.5 µs"
+        0.5, 0.64, 0.8, "0.57 of the link against 0.68 of two-shot kernels on A100 and H100"
     ),
     "exchange_rank_step": _of_links(
-        0.6, 1.0, 1.3, "3 µs for each doubling in DeepEP, a one-shot kernel 2.7-5 µs"
+        0.6, 1.0, 1.3, "3.2 µs for each doubling in DeepEP, a one-shot kernel 2.9-5 µs"
     ),
+    "exchange_expert_step": _of_links(
+        0.001, 0.003, 0.005, "9 ns for each expert in DeepEP, a one-shot kernel 2.9-5 µs"
+    ),
+    "exchange_share": _of_links(0.45, 0.62, 0.8, "low-latency DeepEP on eight H100: 0.58 of the link"),
 }
 """What a tier with low-latency kernels is given besides."""
+
+LINK_FIGURES = (*LINK_RULES, *LOW_LATENCY_RULES)
+"""All of these."""
 
 
 def link_figures(tier: TierProfile) -> dict[str, Figure]:

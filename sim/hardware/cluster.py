@@ -6,6 +6,7 @@ from typing import Literal
 from sim.hardware.chip import Chip
 
 Topology = Literal["switch", "mesh", "ring", "torus", "pcie", "clos"]
+AlgorithmName = Literal["ring", "tree", "halving-doubling", "in-network", "direct"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,21 +16,35 @@ class Tier:
     Attributes:
         name: "scale_up", "scale_out", or a name of the profile's own.
         domain: chips joined at this level, all levels below included.
-        bandwidth: B/s per chip and direction (a pcie tree: the chip's own link).
+        bandwidth: B/s per direction of a chip's link (a pcie tree: the chip's own).
+        shared: chips that share such a link: a network card of the host, the uplink of a switch.
+        oversubscription: what all chips could send over what the level carries when all send.
+        static_share: share of the bandwidth left to traffic whose routes are fixed.
+        behind: the tier inside this one whose links its traffic passes as well, if any.
         latency: s, one small message between two chips of the domain, protocol included.
         topology: how the chips are joined.
+        dimensions: chips along each dimension of a torus.
+        algorithms: those the library has on this fabric; all if none is named.
         efficiency: achievable share of `bandwidth` for large messages.
         hop: s, what each further step of an algorithm adds.
         launch: s, fixed time of a library collective (NCCL class) at this level.
         low_latency: s, fixed time of a one-/two-shot low-latency kernel; 0 if the fabric has none.
-        reduction: B/s per chip of in-network reduction (NVLS/SHARP class); 0 if the fabric has none.
+        eager_launch: s, host time of one call from a Python framework outside a graph; 0 if unknown.
+        reduction: link bytes per second and chip that the switch reduces; 0 if it cannot.
         through_host: chips reach one another only through host memory.
         ramp: k in launch + l + t + k·√(l·t), what filling a pipeline of latency l and transfer t costs.
+        flagged_share: share of the achievable bandwidth left to words that carry an arrival flag each.
+        widening: share of a flagged collective's latency that opening all channels adds.
+        bulk_launches: fixed time of a collective in bulk, in `launch`es.
+        copy_share: share of the memory's bandwidth at which a chip copies its own part of a message.
         peer_share: what each further peer adds to a low-latency kernel, as a share of `low_latency`.
         one_shot_share: share of the achievable bandwidth at which a chip reads all its peers at once.
-        exchange_launches: fixed time of a de-duplicating expert exchange, in `launch`es.
-        exchange_low_launches: fixed time of a low-latency expert exchange, in `low_latency`s.
-        exchange_rank_step: what doubling the ranks adds to the latter, likewise.
+        two_shot_share: likewise, each peer's part at a time, and for copies by the cores of an exchange.
+        exchange_launches: fixed time of a de-duplicating expert exchange, in `launch`es; of a tier between
+            servers, for each doubling of them.
+        exchange_core_rate: B/s that one core copies in it.
+        exchange_rank_step: what doubling the ranks adds to a low-latency exchange, in `low_latency`s.
+        exchange_expert_step: what each expert adds to it, likewise.
         exchange_share: share of the achievable bandwidth left to messages of one token.
 
     The figures of low-latency kernels are 0 where the fabric has none.
@@ -38,20 +53,33 @@ class Tier:
     name: str
     domain: int
     bandwidth: float
+    shared: int
+    oversubscription: float
+    static_share: float
+    behind: str
     latency: float
     topology: Topology
+    dimensions: tuple[int, ...]
+    algorithms: tuple[str, ...]
     efficiency: float
     hop: float
     launch: float
     low_latency: float
+    eager_launch: float
     reduction: float
     through_host: bool
     ramp: float
+    flagged_share: float
+    widening: float
+    bulk_launches: float
+    copy_share: float
     peer_share: float
     one_shot_share: float
+    two_shot_share: float
     exchange_launches: float
-    exchange_low_launches: float
+    exchange_core_rate: float
     exchange_rank_step: float
+    exchange_expert_step: float
     exchange_share: float
 
 

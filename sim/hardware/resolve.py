@@ -4,22 +4,20 @@ Each figure is remembered in the resolution, so that a result lists what it rest
 """
 
 from dataclasses import dataclass
+from typing import cast
 
 from sim.figures import Figure, Resolution
-from sim.hardware.assumed import assumed, link_figures
+from sim.hardware.assumed import LINK_FIGURES, assumed, link_figures
 from sim.hardware.chip import Chip, Compute, Dispatch, Memory, Power, Sram
 from sim.hardware.cluster import Cluster, Tier
 from sim.hardware.kernels import resolve_kernels
-from sim.hardware.schema import ChipProfile, ClusterProfile, TierProfile, link_of
+from sim.hardware.schema import ChipProfile, ClusterProfile, link_of, ported
 
 
 def resolve_cluster(profile: ClusterProfile, resolution: Resolution) -> Cluster:
     """The cluster and its chip as floats; paths are relative to the resolution's prefix."""
     chip = resolve_chip(profile.chip, resolution.within("chip"))
-    tiers = [
-        _tier(profile.chip, tier, resolution.within(f"tiers.{i}"), resolution.within("chip.links"))
-        for i, tier in enumerate(profile.tiers)
-    ]
+    tiers = [_tier(profile, place, resolution) for place in range(len(profile.tiers))]
     return Cluster(
         name=profile.name,
         title=profile.title or profile.name,
@@ -31,36 +29,45 @@ def resolve_cluster(profile: ClusterProfile, resolution: Resolution) -> Cluster:
     )
 
 
-def _tier(chip: ChipProfile, tier: TierProfile, resolution: Resolution, links: Resolution) -> Tier:
-    def or_zero(path: str, figure: Figure | None) -> float:
-        return 0.0 if figure is None else resolution.take(path, figure)
+def _tier(profile: ClusterProfile, place: int, resolution: Resolution) -> Tier:
+    tier = profile.tiers[place]
+    here = resolution.within(f"tiers.{place}")
 
-    link = link_of(chip, tier.name)
-    if tier.bandwidth is None and link is not None:
-        bandwidth = links.take(tier.name, link)
-    else:
-        bandwidth = or_zero("bandwidth", tier.bandwidth)
-    collective = {name: resolution.take(name, figure) for name, figure in link_figures(tier).items()}
+    def stated(name: str, otherwise: float = 0.0) -> float:
+        figure = cast("Figure | None", getattr(tier, name))
+        return otherwise if figure is None else here.take(name, figure)
+
+    figures = {name: here.take(name, figure) for name, figure in link_figures(tier).items()}
     return Tier(
         name=tier.name,
         domain=tier.domain,
-        bandwidth=bandwidth,
-        latency=resolution.take("latency", tier.latency),
+        bandwidth=_link(profile, place, resolution),
+        shared=tier.shared,
+        oversubscription=stated("oversubscription", 1.0),
+        static_share=stated("static_share", 1.0),
+        behind=tier.behind,
+        latency=here.take("latency", tier.latency),
         topology=tier.topology,
-        efficiency=resolution.take("efficiency", tier.efficiency),
-        hop=resolution.take("hop", tier.hop),
-        launch=resolution.take("launch", tier.launch),
-        low_latency=or_zero("low_latency", tier.low_latency),
-        reduction=or_zero("reduction", tier.reduction),
+        dimensions=tier.dimensions,
+        algorithms=tier.algorithms,
+        efficiency=here.take("efficiency", tier.efficiency),
+        hop=here.take("hop", tier.hop),
+        launch=here.take("launch", tier.launch),
+        low_latency=stated("low_latency"),
+        eager_launch=0.0 if tier.eager_launch is None else tier.eager_launch.value,
+        reduction=stated("reduction"),
         through_host=tier.through_host,
-        ramp=collective["ramp"],
-        peer_share=collective.get("peer_share", 0.0),
-        one_shot_share=collective.get("one_shot_share", 0.0),
-        exchange_launches=collective["exchange_launches"],
-        exchange_low_launches=collective.get("exchange_low_launches", 0.0),
-        exchange_rank_step=collective.get("exchange_rank_step", 0.0),
-        exchange_share=collective["exchange_share"],
+        **{name: figures.get(name, 0.0) for name in LINK_FIGURES},
     )
+
+
+def _link(profile: ClusterProfile, place: int, resolution: Resolution) -> float:
+    """Bandwidth of the tier's links: its own, the chip's of that name, or that of the tier it is behind."""
+    tier = ported(profile.tiers[place], profile.tiers)
+    if tier.bandwidth is not None:
+        return resolution.within(f"tiers.{profile.tiers.index(tier)}").take("bandwidth", tier.bandwidth)
+    link = link_of(profile.chip, tier.name)
+    return 0.0 if link is None else resolution.within("chip.links").take(tier.name, link)
 
 
 def resolve_chip(profile: ChipProfile, resolution: Resolution) -> Chip:

@@ -5,10 +5,12 @@ Every number is a plain quantity or a Figure. Fields that may be left out get th
 """
 
 from itertools import pairwise
+from math import prod
 from typing import Annotated, Literal, cast
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
+from sim.errors import nearest
 from sim.figures import (
     BandwidthFigure,
     BytesFigure,
@@ -20,8 +22,8 @@ from sim.figures import (
     PriceFigure,
     TimeFigure,
 )
-from sim.hardware.cluster import Topology
-from sim.hardware.fields import Count, FlopRate, Frequency, OpRate, Part, Power, Share, Size, Speed
+from sim.hardware.cluster import AlgorithmName, Topology
+from sim.hardware.fields import Count, Factor, FlopRate, Frequency, OpRate, Part, Power, Share, Size, Speed
 from sim.hardware.kernels import Dtype, Kernels
 from sim.hardware.memory_devices import known_device
 
@@ -135,20 +137,33 @@ class TierProfile(Part):
     fabric: str = ""
     domain: Annotated[int, Field(ge=1, strict=True)]
     topology: Topology
+    dimensions: tuple[Annotated[int, Field(ge=1, strict=True)], ...] = ()
+    algorithms: tuple[AlgorithmName, ...] = ()
     bandwidth: Speed | None = None
+    shared: Annotated[int, Field(ge=1, strict=True)] = 1
+    oversubscription: Factor | None = None
+    static_share: Share | None = None
+    behind: str = ""
     latency: TimeFigure
     efficiency: Share
     hop: TimeFigure
     launch: TimeFigure
     low_latency: TimeFigure | None = None
+    eager_launch: TimeFigure | None = None
     reduction: BandwidthFigure | None = None
     through_host: bool = False
     ramp: NumberFigure | None = None
+    flagged_share: Share | None = None
+    widening: NumberFigure | None = None
+    bulk_launches: NumberFigure | None = None
+    copy_share: Share | None = None
     peer_share: NumberFigure | None = None
     one_shot_share: Share | None = None
+    two_shot_share: Share | None = None
     exchange_launches: NumberFigure | None = None
-    exchange_low_launches: NumberFigure | None = None
+    exchange_core_rate: Speed | None = None
     exchange_rank_step: NumberFigure | None = None
+    exchange_expert_step: NumberFigure | None = None
     exchange_share: Share | None = None
 
 
@@ -177,15 +192,34 @@ class ClusterProfile(Part):
         )
         if chips is not None and domains[-1] != chips:
             raise ValueError(f"the outermost domain is {domains[-1]}, but chips is {chips}")
-        for tier in tiers:
-            if chip is not None and tier.domain > 1 and _speed(tier, chip) == 0:
+        for place, tier in enumerate(tiers):
+            inside = [inner.name for inner in tiers[:place]]
+            if tier.behind and tier.behind not in inside:
+                raise ValueError(
+                    f"tier '{tier.name}' is behind '{tier.behind}', which is no tier inside it"
+                    f"{nearest(tier.behind, inside)}"
+                )
+            if tier.dimensions and prod(tier.dimensions) != tier.domain // (
+                tiers[place - 1].domain if place else 1
+            ):
+                raise ValueError(
+                    f"tier '{tier.name}': the dimensions {tier.dimensions} do not give its units"
+                )
+            if chip is not None and tier.domain > 1 and _speed(tier, chip, tiers) == 0:
                 raise ValueError(f"tier '{tier.name}' needs a 'bandwidth': the chip has no link of that name")
         return tiers
 
 
-def _speed(tier: TierProfile, chip: ChipProfile) -> float:
-    figure = tier.bandwidth or link_of(chip, tier.name)
+def _speed(tier: TierProfile, chip: ChipProfile, tiers: list[TierProfile]) -> float:
+    figure = ported(tier, tiers).bandwidth or link_of(chip, ported(tier, tiers).name)
     return 0.0 if figure is None else figure.value
+
+
+def ported(tier: TierProfile, tiers: list[TierProfile]) -> TierProfile:
+    """The tier whose links have this one's bandwidth: itself, or, if it states none, the one it is behind."""
+    if not tier.behind or tier.bandwidth is not None:
+        return tier
+    return ported(next(inner for inner in tiers if inner.name == tier.behind), tiers)
 
 
 def link_of(chip: ChipProfile, tier: str) -> BandwidthFigure | None:

@@ -16,7 +16,6 @@ from sim.metrics.fleet import Fleet, cost, energy, utilisation
 from sim.metrics.intertoken import gap_statistics, gaps
 from sim.metrics.latency import Latencies, latencies, statistics
 from sim.metrics.record import Header, Summary, Value
-from sim.metrics.request_time import RequestTime
 from sim.metrics.slo import SloSpec
 from sim.metrics.window import Backlog, Window, backlog, steady_window, tokens_between
 from sim.serving.records import FINISHED, REJECTED, RequestTable, RunResult
@@ -30,7 +29,6 @@ def summarise(
     slo: SloSpec | None = None,
     fleet: Fleet | None = None,
     breakdown: TimeBreakdown | None = None,
-    request_time: RequestTime | None = None,
     assumptions: tuple[Assumption, ...] = (),
 ) -> Summary:
     """Every metric of a run.
@@ -38,8 +36,7 @@ def summarise(
     Args:
         slo: bounds; without one, goodput and attainment are null.
         fleet: chips and model, for utilisation, cost and energy; without it these are null.
-        breakdown: of `time_breakdown`, for `bound_by`, MBU and energy; request_time: of the function of that
-            name.
+        breakdown: of `time_breakdown`, for `bound_by`, MBU and energy.
     """
     requests = result.requests
     per_request = latencies(requests)
@@ -61,7 +58,6 @@ def summarise(
         backlog=trend,
         steady=steady,
         breakdown=breakdown,
-        request_time=request_time,
         assumptions=assumptions,
         notes=(*result.notes, *_remarks(result, trend, window)),
     )

@@ -1,86 +1,105 @@
-"""How long a collective takes: the fastest of the algorithms its links allow.
+"""How long a collective takes: on each level the fastest of the algorithms that its fabric names.
 
-S bytes of logical message, n ranks, V = S(n−1)/n, L bandwidth, η efficiency, a0 launch, a1 hop:
-  pipelined(l, t) = a0 + l + t + k·√(l·t)    latency l, transfer t; the root is what optimal chunks leave
-  ring all-reduce             pipelined(2(n−1)·a1, 2V/(ηL))
-  halving-doubling            pipelined(2·log2(n)·α, 2V/(ηL'))    α one message; L' between a pair
-  in-network reduction        pipelined(2(n−1)·a1, S/R)           R what the switch reduces per chip
-  one-shot (low latency)      b0 + (n−1)·b1 + (n−1)·S/(η1·ηL)     every chip reads all others
-  two-shot (low latency)      2·b0 + (n−1)·b1 + 2V/(ηL)
-  all-gather, reduce-scatter  pipelined((n−1)·a1, V/(ηL))
-  through host memory         every byte crosses the chip's link twice and each step starts two copies
-Over several tiers: reduce-scatter from the innermost outwards, all-reduce of the shrunken message on the
-outermost, all-gather back.
+Over several tiers, innermost first:
+  all-reduce                   reduce-scatter inwards out, all-reduce of the shrunken message on the outermost
+                               tier, all-gather back
+  all-gather, reduce-scatter   level by level, each with the part of the message that its units hold
+  broadcast                    from the outermost tier inwards
+  all-to-all                   on all tiers at once; a chip sends 1/ranks of its message to every other
 
-k is the tier's `ramp`, b1/b0 its `peer_share`, η1 its `one_shot_share`.
-
-Sources: ring and tree costs after Thakur, Rabenseifner and Gropp (2005); the figures are the fabric's
-(hardware_profiles/fabrics), from measured NCCL and low-latency kernels (docs/operators.md).
+Each function gives time over an array of message sizes (B); it raises ValueError for a group larger than
+the cluster. Their figures are the fabric's (hardware_profiles/fabrics); docs/network.md explains the model.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 import numpy as np
 
 from sim.hardware.cluster import Cluster
+from sim.network.algorithms import ALL_REDUCE, ALL_TO_ALL, BROADCAST, GATHER, Algorithm
 from sim.network.group import Level, between, levels
+from sim.network.link_time import LinkTime, fastest, nothing, on_level, one_after_another, side_by_side
+from sim.network.stacks import FASTEST, Stack
 from sim.operators.quantities import Array
 
 
-@dataclass(frozen=True, slots=True)
-class LinkTime:
-    """Time of a communication by cause (s, arrays over cases), the bytes each chip sends, the algorithm.
+def all_reduce(
+    cluster: Cluster,
+    ranks: int,
+    message: Array,
+    link_taken: float = 0.0,
+    stack: Stack | None = FASTEST,
+) -> LinkTime:
+    """Every chip ends with the sum of all messages.
 
-    `levels` is the same latency and transfer by the tier that takes it: it adds up to both.
+    Args:
+        stack: whose low-latency kernels there are beside the library; None for the library alone.
     """
-
-    launch: Array
-    latency: Array
-    transfer: Array
-    wire_bytes: Array
-    algorithm: tuple[str, ...]
-    levels: Mapping[str, Array] = field(default_factory=dict[str, Array])
-
-    @property
-    def total(self) -> Array:
-        """Seconds."""
-        return self.launch + self.latency + self.transfer
+    parts = all_reduce_phases(levels(cluster, ranks, link_taken), message, stack)
+    return one_after_another(parts) if parts else nothing(message)
 
 
-def all_reduce(cluster: Cluster, ranks: int, message: Array, link_taken: float = 0.0) -> LinkTime:
-    """Every chip ends with the sum of all messages."""
-    spanned = levels(cluster, ranks, link_taken)
+def all_reduce_phases(spanned: Sequence[Level], message: Array, stack: Stack | None) -> list[LinkTime]:
+    """One after another."""
     if not spanned:
-        return _nothing(message)
+        return []
     *inner, outer = spanned
     shrunk = message
     parts: list[LinkTime] = []
     for level in inner:
-        parts.append(_scatter(level, shrunk))
+        parts.append(_library(GATHER, level, shrunk))
         shrunk = shrunk / level.units
-    middle = _all_reduce_on(outer, shrunk)
-    return _chain([*parts, middle, *reversed(parts)])
+    middle = _library(ALL_REDUCE, outer, shrunk)
+    if stack is not None and outer.tier.low_latency > 0 and outer.unit == 1:
+        middle = _with_kernels(outer, shrunk, stack, middle)
+    return [*parts, middle, *reversed(parts)]
 
 
 def all_gather(cluster: Cluster, ranks: int, message: Array, link_taken: float = 0.0) -> LinkTime:
     """Every chip ends with the whole message, of which it held 1/ranks."""
-    spanned = levels(cluster, ranks, link_taken)
-    if not spanned:
-        return _nothing(message)
-    parts: list[LinkTime] = []
-    total = message
-    for level in spanned:
-        total = total / level.units
-    for level in reversed(spanned):
-        total = total * level.units
-        parts.append(_scatter(level, total))
-    return _chain(parts)
+    parts = gather_phases(levels(cluster, ranks, link_taken), message)
+    return one_after_another(parts) if parts else nothing(message)
 
 
 def reduce_scatter(cluster: Cluster, ranks: int, message: Array, link_taken: float = 0.0) -> LinkTime:
     """Every chip ends with its 1/ranks of the sum: the all-gather run backwards."""
-    return all_gather(cluster, ranks, message, link_taken)
+    parts = gather_phases(levels(cluster, ranks, link_taken), message)[::-1]
+    return one_after_another(parts) if parts else nothing(message)
+
+
+def gather_phases(spanned: Sequence[Level], message: Array) -> list[LinkTime]:
+    """Of an all-gather, outermost first."""
+    shares = np.cumprod([1, *(level.units for level in spanned)])[:-1]
+    outwards = [
+        _library(GATHER, level, message / share) for level, share in zip(spanned, shares, strict=True)
+    ]
+    return outwards[::-1]
+
+
+def broadcast(cluster: Cluster, ranks: int, message: Array, link_taken: float = 0.0) -> LinkTime:
+    """Every chip ends with one chip's message."""
+    parts = broadcast_phases(levels(cluster, ranks, link_taken), message)
+    return one_after_another(parts) if parts else nothing(message)
+
+
+def broadcast_phases(spanned: Sequence[Level], message: Array) -> list[LinkTime]:
+    """Outermost first."""
+    return [_library(BROADCAST, level, message) for level in reversed(spanned)]
+
+
+def all_to_all(cluster: Cluster, ranks: int, message: Array, link_taken: float = 0.0) -> LinkTime:
+    """Every chip sends each other 1/ranks of its message."""
+    parts = all_to_all_phases(levels(cluster, ranks, link_taken), message)
+    return parts[0] if parts else nothing(message)
+
+
+def all_to_all_phases(spanned: Sequence[Level], message: Array) -> list[LinkTime]:
+    """One phase on all tiers: of n units of u chips each, pieces for (n−1)·u chips cross a level."""
+    if not spanned:
+        return []
+    ranks = float(np.prod([level.units for level in spanned]))
+    parts = [_library(ALL_TO_ALL, level, message * level.units * level.unit / ranks) for level in spanned]
+    return [side_by_side(parts[-1].algorithm[0], parts)]
 
 
 def point_to_point(
@@ -88,109 +107,30 @@ def point_to_point(
 ) -> LinkTime:
     """One chip sends to another: latency + bytes / (efficiency · bandwidth of the pair)."""
     level = between(cluster, source, target, link_taken)
-    zero = np.zeros_like(message)
-    copies = _crossings(level)
-    transfer = copies * message / (level.tier.efficiency * level.peer)
-    return _on(level, zero, zero + copies * level.tier.latency, transfer, message, "send")
-
-
-def _all_reduce_on(level: Level, message: Array) -> LinkTime:
-    n, tier = level.units, level.tier
-    v = message * (n - 1) / n
-    rate = tier.efficiency * level.bandwidth
-    rounds = 2 * int(np.ceil(np.log2(n)))
-    candidates = [
-        _pipelined(level, "ring", 2 * (n - 1) * tier.hop, 2 * v / rate, 2 * v),
-        _pipelined(
-            level, "halving-doubling", rounds * tier.latency, 2 * v / (tier.efficiency * level.peer), 2 * v
-        ),
-    ]
-    if tier.reduction > 0:
-        reduced = message / (min(tier.reduction, tier.bandwidth) * level.bandwidth / tier.bandwidth)
-        candidates.append(_pipelined(level, "in-network", 2 * (n - 1) * tier.hop, reduced, message))
-    if tier.low_latency > 0 and level.unit == 1:
-        b0, peers = tier.low_latency, (n - 1) * tier.low_latency * tier.peer_share
-        everything = (n - 1) * message
-        candidates += [
-            _low_latency(level, "one-shot", b0, peers, everything / (tier.one_shot_share * rate), everything),
-            _low_latency(level, "two-shot", 2 * b0, peers, 2 * v / rate, 2 * v),
-        ]
-    return fastest(candidates)
-
-
-def _scatter(level: Level, message: Array) -> LinkTime:
-    """All-gather or reduce-scatter of `message` on one level."""
-    n, tier = level.units, level.tier
-    v = message * (n - 1) / n
-    return _pipelined(level, "ring", (n - 1) * tier.hop, v / (tier.efficiency * level.bandwidth), v)
-
-
-def _pipelined(level: Level, name: str, latency: float, transfer: Array, sent: Array) -> LinkTime:
-    copies = _crossings(level)
-    latency, transfer = copies * latency, copies * transfer
-    ramp = level.tier.ramp * np.sqrt(latency * transfer)
-    return _on(level, np.full_like(sent, level.tier.launch), latency + ramp, transfer, sent, name)
-
-
-def _low_latency(
-    level: Level, name: str, launch: float, latency: float, transfer: Array, sent: Array
-) -> LinkTime:
-    copies = _crossings(level)
-    fixed = np.full_like(transfer, launch)
-    return _on(level, fixed, np.full_like(transfer, copies * latency), copies * transfer, sent, name)
-
-
-def _on(level: Level, launch: Array, latency: Array, transfer: Array, sent: Array, name: str) -> LinkTime:
-    """A communication that only one level takes part in."""
-    return LinkTime(launch, latency, transfer, sent, (name,), {level.tier.name: latency + transfer})
-
-
-def _crossings(level: Level) -> int:
-    """How often a byte crosses a chip's link on its way: twice through host memory."""
-    return 2 if level.tier.through_host else 1
-
-
-def fastest(candidates: Sequence[LinkTime]) -> LinkTime:
-    """Case by case the candidate with the smallest total."""
-    best = np.argmin([c.total for c in candidates], axis=0)
-    zero = np.zeros_like(candidates[0].total)
-
-    def chosen(part: Callable[[LinkTime], Array]) -> Array:
-        return np.choose(best, [part(c) for c in candidates])
-
-    return LinkTime(
-        chosen(lambda c: c.launch),
-        chosen(lambda c: c.latency),
-        chosen(lambda c: c.transfer),
-        chosen(lambda c: c.wire_bytes),
-        tuple(candidates[int(i)].algorithm[0] for i in best),
-        {tier: chosen(lambda c, tier=tier: c.levels.get(tier, zero)) for tier in _tiers(candidates)},
+    return on_level(
+        level, "send", 0.0, level.tier.latency, message / (level.tier.efficiency * level.peer), message
     )
 
 
-def _tiers(parts: Sequence[LinkTime]) -> list[str]:
-    """Every tier that takes part, each once, in order of appearance."""
-    return list(dict.fromkeys(tier for part in parts for tier in part.levels))
+def _library(algorithms: Sequence[Algorithm], level: Level, message: Array) -> LinkTime:
+    """The fastest algorithm that the tier names, or of all if it names none of these."""
+    named = [a for a in algorithms if a.name in level.tier.algorithms] or algorithms
+    times = [time for a in named if (time := a.time(level, message)) is not None]
+    return fastest(times)
 
 
-def _chain(parts: Sequence[LinkTime]) -> LinkTime:
-    """Phases one after the other; only the first pays the launch, the others their latency."""
-    if len(parts) == 1:
-        return parts[0]
-    cases = max(len(p.algorithm) for p in parts)
-    names = tuple(
-        " + ".join(p.algorithm[i if len(p.algorithm) > 1 else 0] for p in parts) for i in range(cases)
-    )
-    return LinkTime(
-        sum((p.launch for p in parts[1:]), parts[0].launch),
-        sum((p.latency for p in parts[1:]), parts[0].latency),
-        sum((p.transfer for p in parts[1:]), parts[0].transfer),
-        sum((p.wire_bytes for p in parts[1:]), parts[0].wire_bytes),
-        names,
-        {tier: np.sum([p.levels[tier] for p in parts if tier in p.levels], axis=0) for tier in _tiers(parts)},
-    )
+def _with_kernels(level: Level, message: Array, stack: Stack, library: LinkTime) -> LinkTime:
+    """Kernels where the message respects their limit, the library elsewhere."""
+    times: list[LinkTime] = []
+    for kernel, limit in stack.kernels:
+        time = kernel.time(level, message, stack.surcharge)
+        if time is not None:
+            times.append(_only(time, message < limit))
+    taken = np.any([np.isfinite(time.launch) for time in times], axis=0)
+    return fastest([*times, library if stack.library_too else _only(library, ~taken)])
 
 
-def _nothing(message: Array) -> LinkTime:
-    zero = np.zeros_like(message)
-    return LinkTime(zero, zero, zero, zero, ("none",))
+def _only(time: LinkTime, where: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> LinkTime:
+    """The same, never taken elsewhere."""
+    launch = np.where(where, time.launch, np.inf)
+    return LinkTime(launch, time.latency, time.transfer, time.algorithm, time.levels, time.carried)

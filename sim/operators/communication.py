@@ -27,6 +27,7 @@ class ExpertExchange:
         tokens: tokens each chip sends; copies: messages per token, one per expert and chip that holds a
             part of it; distinct: the same, once per chip; nodes: once per innermost domain.
         token_bytes: bytes of one copy.
+        experts: experts of the block; combine: results on their way back.
     """
 
     name: str
@@ -38,6 +39,8 @@ class ExpertExchange:
     distinct: float
     nodes: float
     token_bytes: float
+    experts: int
+    combine: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,6 +100,8 @@ class FfnBlock:
                     distinct,
                     remote,
                     hidden * per_value,
+                    routing.experts,
+                    combine=name == "combine",
                 )
             )
         if parallel.tp > 1:

@@ -3,7 +3,15 @@
 import numpy as np
 
 from sim.hardware.cluster import Cluster
-from sim.network import LinkTime, all_gather, all_reduce, expert_exchange, point_to_point, reduce_scatter
+from sim.network import (
+    LinkTime,
+    Routed,
+    all_gather,
+    all_reduce,
+    expert_exchange,
+    point_to_point,
+    reduce_scatter,
+)
 from sim.operators import Collective, ExpertExchange, Hop
 from sim.timing.priced import Priced
 
@@ -16,16 +24,16 @@ def link_time(operator: Collective | ExpertExchange | Hop, cluster: Cluster, lin
         return _COLLECTIVES[operator.kind](cluster, operator.ranks, operator.message, link_taken)
     if isinstance(operator, Hop):
         return point_to_point(cluster, operator.source, operator.target, operator.message, link_taken)
-    return expert_exchange(
-        cluster,
-        operator.ranks,
+    routed = Routed(
         operator.tokens,
         operator.copies,
         operator.distinct,
         operator.nodes,
         operator.token_bytes,
-        link_taken,
+        operator.experts,
+        operator.combine,
     )
+    return expert_exchange(cluster, operator.ranks, routed, link_taken)
 
 
 def price_link(operator: Collective | ExpertExchange | Hop, cluster: Cluster, link_taken: float) -> Priced:
