@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from sim.hardware.chip import Chip, Compute, Dispatch, KernelFamily, Memory, Power, Sram
 from sim.hardware.cluster import Cluster
+from sim.metrics import SampledSteps, TimeBreakdown, sample_steps, time_breakdown
+from sim.metrics.sampled_steps import Explain
 from sim.operators.batch import BatchShape
 from sim.serving.records import FINISHED, RequestTable, RunResult, Series, StepSegments
 from sim.timing.timer import OperatorTime, StepBreakdown
@@ -187,6 +189,17 @@ def explain(batch: BatchShape) -> StepBreakdown:
     operators = (attention, experts, exchange)
     total = sum(operator.time for operator in operators)
     return StepBreakdown(batch, operators, total, sum(operator.light for operator in operators), 0.007)
+
+
+def sampled(result: RunResult, price: Explain = explain, **how: object) -> SampledSteps:
+    """The run's sampled steps; decodes alone take what `MiniService` makes them take."""
+    service = MiniService()
+    return sample_steps(result, price, lambda b: service.fixed + service.per_sequence * b.decodes, **how)
+
+
+def breakdown_of(result: RunResult, price: Explain = explain, **how: object) -> TimeBreakdown:
+    """Where the run's time goes."""
+    return time_breakdown(result, sampled(result, price, **how))
 
 
 def mini_cluster(

@@ -4,16 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from metrics_runs import MiniService, explain, poisson_run
+from metrics_runs import MiniService, breakdown_of, explain, poisson_run
 
-from sim.metrics import time_breakdown
-from sim.metrics.bottleneck import batch_of
+from sim.metrics.row_batch import RowBatches
 from sim.operators.batch import BatchShape
 from sim.timing.timer import OperatorTime, StepBreakdown
 
 
 def test_shares_of_resources_and_of_operators_add_up_to_one():
-    found = time_breakdown(poisson_run(), explain)
+    found = breakdown_of(poisson_run())
     assert sum(found.by_resource.values()) == pytest.approx(1.0)
     assert sum(o.share for o in found.by_operator) == pytest.approx(1.0)
     assert sum(found.by_group.values()) == pytest.approx(1.0)
@@ -22,14 +21,14 @@ def test_shares_of_resources_and_of_operators_add_up_to_one():
 
 
 def test_the_bound_is_the_resource_with_the_largest_share():
-    found = time_breakdown(poisson_run(), explain)
+    found = breakdown_of(poisson_run())
     assert found.bound_by == "hbm" == max(found.by_resource, key=found.by_resource.get)
 
 
 def test_busy_and_idle_are_the_runs_own():
     service = MiniService()
     result = poisson_run(rate=0.2, n=50, service=service)
-    found = time_breakdown(result, explain)
+    found = breakdown_of(result)
     assert found.busy == pytest.approx(sum(step[1] for step in service.steps) / result.duration)
     assert found.busy + found.idle == 1.0
 
@@ -37,10 +36,10 @@ def test_busy_and_idle_are_the_runs_own():
 def test_the_sample_agrees_with_pricing_every_step():
     service = MiniService()
     result = poisson_run(n=600, service=service)
-    found = time_breakdown(result, explain)
+    found = breakdown_of(result)
     share, total = 0.0, 0.0
     for row, step in enumerate(service.steps):
-        priced = explain(batch_of(result.segments, row))
+        priced = explain(RowBatches().of_row(result.segments, row))
         share += step[1] * priced.operators[0].time / sum(o.time for o in priced.operators)
         total += step[1]
     sampled = next(o.share for o in found.by_operator if o.name == "mla_decode")
@@ -59,7 +58,7 @@ def test_rare_prefill_steps_are_priced_too_with_their_exact_time():
     rows = result.segments
     prefill = rows.first[rows.chunk_tokens > 0].sum() / rows.first.sum()
     assert prefill < 0.05
-    assert time_breakdown(result, prefill_computes).by_resource["compute"] == pytest.approx(prefill)
+    assert breakdown_of(result, prefill_computes).by_resource["compute"] == pytest.approx(prefill)
 
 
 @pytest.mark.parametrize("samples", [16, 64])
@@ -70,7 +69,7 @@ def test_no_more_steps_are_priced_than_asked_for(samples):
         calls.append(batch)
         return explain(batch)
 
-    found = time_breakdown(poisson_run(), counted, samples=samples)
+    found = breakdown_of(poisson_run(), counted, samples=samples)
     assert found.samples == len(calls) <= samples
 
 
@@ -78,14 +77,14 @@ def test_a_row_of_steps_is_priced_in_its_middle():
     rows = poisson_run(n=20).segments
     row = int(np.flatnonzero((rows.decodes > 0) & (rows.chunks == 0))[0])
     longer = replace(rows, steps=np.full_like(rows.steps, 21))
-    first, middle = batch_of(rows, row), batch_of(longer, row)
+    first, middle = RowBatches().of_row(rows, row), RowBatches().of_row(longer, row)
     assert middle.context == first.context + 10 * first.decodes
 
 
 def test_windows_and_chunks_of_a_batch_are_filled_in():
     rows = poisson_run(n=40, rate=1e6).segments
     row = int(np.argmax(rows.chunks))
-    batch = batch_of(rows, row, windows=(128,))
+    batch = RowBatches(windows=(128,)).of_row(rows, row)
     assert len(batch.chunks) == rows.chunks[row]
     assert sum(new for new, _ in batch.chunks) == rows.chunk_tokens[row]
     assert batch.windowed == (min(batch.context, 128 * batch.decodes),)
@@ -94,20 +93,20 @@ def test_windows_and_chunks_of_a_batch_are_filled_in():
 def test_ranks_that_step_together_are_priced_as_one_of_them():
     rows = poisson_run(n=40).segments
     row = int(np.argmax(rows.decodes))
-    whole, part = batch_of(rows, row), batch_of(rows, row, ranks=4)
+    whole, part = RowBatches().of_row(rows, row), RowBatches(ranks=4).of_row(rows, row)
     assert 4 * part.decodes >= whole.decodes > 4 * (part.decodes - 1)
     assert 4 * part.context >= whole.context > 4 * (part.context - 1)
 
 
 def test_a_step_that_takes_no_time_in_any_operator_has_no_share():
     free = OperatorTime("nothing", "none", 1, 0.0, 0.0, 0.0, 0.0, 0.0, "host", "test")
-    found = time_breakdown(poisson_run(n=10), lambda batch: StepBreakdown(batch, (free,), 0.0, 0.0, 0.0))
+    found = breakdown_of(poisson_run(n=10), lambda batch: StepBreakdown(batch, (free,), 0.0, 0.0, 0.0))
     assert found.by_operator == ()
     assert found.busy > 0
 
 
 def test_a_run_without_a_step_is_bound_by_nothing():
     none = np.empty(0, np.int64)
-    found = time_breakdown(MiniService().run(np.empty(0), none, none), explain)
+    found = breakdown_of(MiniService().run(np.empty(0), none, none))
     assert found.bound_by is None
     assert found.busy == 0.0

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from metrics_runs import MiniService, explain, mini_cluster, poisson_run, with_requests
+from metrics_runs import MiniService, breakdown_of, mini_cluster, poisson_run, with_requests
 
 from sim.figures import Assumption
-from sim.metrics import Fleet, Header, SloSpec, summarise, time_breakdown
+from sim.metrics import Fleet, Header, SloSpec, summarise
 from sim.metrics.admission import waiting_for
 from sim.serving.records import REJECTED, UNFINISHED
 
@@ -39,9 +39,7 @@ def test_the_record_has_every_field_of_vllms_result_file():
 def test_the_record_is_the_same_with_and_without_an_slo_a_fleet_and_a_breakdown_but_for_nulls():
     result = poisson_run()
     bare = record_of(result)
-    full = summarise(
-        result, HEADER, slo=SLO, fleet=mini_fleet(), breakdown=time_breakdown(result, explain)
-    ).to_json()
+    full = summarise(result, HEADER, slo=SLO, fleet=mini_fleet(), breakdown=breakdown_of(result)).to_json()
     assert not [name for name in bare if name not in full]
     assert not [n for n, value in bare.items() if value is not None and full[n] != value]
 
@@ -205,7 +203,7 @@ def test_mfu_is_one_when_the_chips_do_nothing_but_the_models_arithmetic():
 
 def test_mbu_is_the_operators_bytes_against_the_peak():
     result = poisson_run()
-    breakdown = time_breakdown(result, explain)
+    breakdown = breakdown_of(result)
     record = record_of(result, fleet=mini_fleet(bandwidth=4e12), breakdown=breakdown)
     moved = sum(o.hbm_bytes for o in breakdown.by_operator)
     assert record["mbu"] == pytest.approx(breakdown.busy * moved / 4e12)
@@ -228,7 +226,7 @@ def test_cost_of_a_chip_without_a_price_is_unknown():
 
 def test_power_lies_between_idle_and_the_design_power():
     result = poisson_run()
-    breakdown = time_breakdown(result, explain)
+    breakdown = breakdown_of(result)
     idle, tdp, overhead = 100.0, 700.0, 50.0
     for pj in (0.0, 1e-13, 1.0):
         fleet = mini_fleet(idle=idle, tdp=tdp, pj=pj)
@@ -255,7 +253,7 @@ def test_a_waiting_queue_says_what_it_waits_for(running, kv, cause):
 def test_every_field_of_the_record_is_defined_in_the_docs():
     text = (Path(__file__).parents[1] / "docs" / "metrics.md").read_text()
     result = poisson_run()
-    record = record_of(result, slo=SLO, fleet=mini_fleet(), breakdown=time_breakdown(result, explain))
+    record = record_of(result, slo=SLO, fleet=mini_fleet(), breakdown=breakdown_of(result))
     defined = {name for name in record if f"`{name}`" in text}
     statistics = {
         f"{kind}_{what}_ms"

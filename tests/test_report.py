@@ -65,9 +65,9 @@ def explained() -> Page:
 
 
 def test_the_run_page_has_every_chart(report):
-    assert sorted(report.charts) == sorted(
-        ["ttft", "tpot", "itl", "throughput", "queue", "steps", "kv", "by_resource", "by_operator", "memory"]
-    )
+    latencies = ["ttft", "tpot", "itl", "ttft_parts", "tpot_parts"]
+    over_time, shares = ["throughput", "queue", "steps", "kv"], ["by_resource", "by_operator"]
+    assert sorted(report.charts) == sorted([*latencies, *over_time, *shares, "memory"])
 
 
 def test_the_explain_page_has_its_charts_and_a_row_per_operator(explained):

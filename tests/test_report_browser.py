@@ -96,6 +96,8 @@ def swept() -> sim.SweepResult:
                 "ttft",
                 "tpot",
                 "itl",
+                "ttft_parts",
+                "tpot_parts",
                 "throughput",
                 "queue",
                 "steps",

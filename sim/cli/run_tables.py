@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from sim import Outcome
     from sim.figures import Assumption
-    from sim.metrics import TimeBreakdown
+    from sim.metrics import RequestTime, TimeBreakdown
     from sim.metrics.summary import Value
 
 SHOWN_ASSUMPTIONS = 5
@@ -26,7 +26,7 @@ def print_outcome(out: "Console", outcome: "Outcome") -> None:
     """The run as compact tables."""
     summary = outcome.summary
     out.print(f"{outcome.scenario.name}: {layout(outcome.deployment)}\n", markup=False)
-    left = [_throughput(summary.values), _latency(outcome)]
+    left = [_throughput(summary.values), _latency(outcome), *_request_time(summary.request_time)]
     right = [*_bounds(summary.breakdown), _memory(outcome)]
     out.print(side_by_side(left, right))
     _print_admission(out, summary.values)
@@ -75,12 +75,26 @@ def _latency(outcome: "Outcome") -> "Group":
     return table(f"Latency, ms{steady}", columns, rows)
 
 
+def _request_time(spent: "RequestTime | None") -> "list[Group]":
+    """Mean TTFT and TPOT by cause."""
+    if spent is None or spent.ttft is None:
+        return []
+    ttft, tpot = spent.ttft, spent.tpot
+    rows = [
+        (cause, *(_number(None if seconds is None else 1e3 * seconds) for seconds in spent_on))
+        for cause, *spent_on in spent.rows()
+    ]
+    whole = ("mean", *(ABSENT if parts is None else _number(1e3 * parts.mean) for parts in (ttft, tpot)))
+    return [table("Where a request's time goes, ms", ("", "TTFT", "TPOT"), [*rows, whole])]
+
+
 def _bounds(breakdown: "TimeBreakdown | None") -> "list[Group]":
     """By resource and by operator, as shares of the time in which a step runs."""
     if breakdown is None or breakdown.bound_by is None:
         return []
     title = f"Bound by {breakdown.bound_by}; busy {percent(breakdown.busy)} of the time, of which"
-    resources = [(name, percent(share)) for name, share in breakdown.by_resource.items()]
+    causes = sorted(breakdown.by_cause.items(), key=lambda item: -item[1])
+    resources = [(name, percent(share)) for name, share in causes]
     groups = [(name, percent(share)) for name, share in breakdown.by_group.items()]
     both = zip_longest(resources, groups[:SHOWN_OPERATORS], fillvalue=("", ""))
     rows = [(*resource, *group) for resource, group in both]

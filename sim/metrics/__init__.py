@@ -7,6 +7,8 @@ from sim.metrics.bottleneck import OperatorShare, TimeBreakdown, time_breakdown
 from sim.metrics.export import require_request_format, write_requests
 from sim.metrics.fleet import Fleet
 from sim.metrics.record import Header, Summary, Value
+from sim.metrics.request_time import LatencyParts, RequestTime, request_time
+from sim.metrics.sampled_steps import SampledSteps, sample_steps
 from sim.metrics.slo import SloSpec
 from sim.metrics.summary import summarise
 from sim.metrics.window import Backlog, Window
@@ -15,13 +17,18 @@ __all__ = [
     "Backlog",
     "Fleet",
     "Header",
+    "LatencyParts",
     "OperatorShare",
+    "RequestTime",
+    "SampledSteps",
     "SloSpec",
     "Summary",
     "TimeBreakdown",
     "Value",
     "Window",
+    "request_time",
     "require_request_format",
+    "sample_steps",
     "summarise",
     "time_breakdown",
     "write_requests",

@@ -41,12 +41,6 @@ class Gaps:
         return self.steps * self.decodes
 
 
-def row_time(segments: StepSegments) -> Floats:
-    """Seconds each row lasts: S·first + slope·S(S-1)/2."""
-    steps = segments.steps.astype(np.float64)
-    return steps * (segments.first + segments.slope * (0.5 * (steps - 1.0)))
-
-
 def gaps(result: RunResult, chosen: NDArray[np.bool_] | None = None, share: float = 1.0) -> Gaps:
     """The gaps in the chosen rows (all by default) of a run, with `share` of its recompute gaps."""
     rows = result.segments
@@ -80,7 +74,7 @@ def recompute_gaps(requests: RequestTable, rows: StepSegments) -> tuple[int, flo
         return 0, 0.0  # a request cut off in mid-answer: the totals cannot be compared
     decodes = rows.decodes.astype(np.float64)
     missing = int((requests.output_tokens[done] - 1).sum()) - int((rows.steps * rows.decodes).sum())
-    seconds = (requests.finish[done] - requests.first_token[done]).sum() - (row_time(rows) * decodes).sum()
+    seconds = (requests.finish[done] - requests.first_token[done]).sum() - (rows.time * decodes).sum()
     if missing <= 0 or seconds <= 0:
         return 0, 0.0
     return missing, float(seconds) / missing

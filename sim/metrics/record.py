@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sim.figures import Assumption
 from sim.metrics.bottleneck import TimeBreakdown
+from sim.metrics.request_time import LatencyParts, RequestTime
 from sim.metrics.window import Backlog, Window
 
 Value = str | float | int | bool | None
@@ -41,7 +42,7 @@ class Summary:
         window: the steady part, None if the run has none.
         steady: the run has a steady part and settled; latencies of one that is not steady depend on how long
             it was.
-        breakdown: where the time went, if steps were priced.
+        breakdown: where the time went, if steps were priced; request_time: where that of requests went.
         assumptions: every figure the result rests on.
     """
 
@@ -51,6 +52,7 @@ class Summary:
     backlog: Backlog
     steady: bool
     breakdown: TimeBreakdown | None
+    request_time: RequestTime | None
     assumptions: tuple[Assumption, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -64,7 +66,12 @@ class Summary:
             }
         if self.breakdown is not None:
             record["time_by_resource"] = dict(self.breakdown.by_resource)
+            record["time_by_cause"] = dict(self.breakdown.by_cause)
             record["time_by_operator_group"] = self.breakdown.by_group
+        if self.request_time is not None:
+            for name in ("ttft", "tpot"):
+                parts: LatencyParts | None = getattr(self.request_time, name)
+                record[f"mean_{name}_parts_ms"] = None if parts is None else parts.to_json()
         record["notes"] = list(self.notes)
         record["assumptions"] = [
             {"path": a.path, "value": a.text, "basis": a.basis, "source": a.source} for a in self.assumptions

@@ -16,6 +16,7 @@ from sim.metrics.fleet import Fleet, cost, energy, utilisation
 from sim.metrics.intertoken import gap_statistics, gaps
 from sim.metrics.latency import Latencies, latencies, statistics
 from sim.metrics.record import Header, Summary, Value
+from sim.metrics.request_time import RequestTime
 from sim.metrics.slo import SloSpec
 from sim.metrics.window import Backlog, Window, backlog, steady_window, tokens_between
 from sim.serving.records import FINISHED, REJECTED, RequestTable, RunResult
@@ -29,6 +30,7 @@ def summarise(
     slo: SloSpec | None = None,
     fleet: Fleet | None = None,
     breakdown: TimeBreakdown | None = None,
+    request_time: RequestTime | None = None,
     assumptions: tuple[Assumption, ...] = (),
 ) -> Summary:
     """Every metric of a run.
@@ -36,7 +38,8 @@ def summarise(
     Args:
         slo: bounds; without one, goodput and attainment are null.
         fleet: chips and model, for utilisation, cost and energy; without it these are null.
-        breakdown: of `time_breakdown`, for `bound_by`, MBU and energy.
+        breakdown: of `time_breakdown`, for `bound_by`, MBU and energy; request_time: of the function of that
+            name.
     """
     requests = result.requests
     per_request = latencies(requests)
@@ -58,6 +61,7 @@ def summarise(
         backlog=trend,
         steady=steady,
         breakdown=breakdown,
+        request_time=request_time,
         assumptions=assumptions,
         notes=(*result.notes, *_remarks(result, trend, window)),
     )

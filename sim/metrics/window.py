@@ -22,7 +22,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sim.metrics.intertoken import row_time
 from sim.metrics.latency import Floats
 from sim.serving.records import FINISHED, REJECTED, RunResult, Series
 
@@ -89,7 +88,7 @@ def tokens_between(result: RunResult, window: Window) -> tuple[float, int]:
     Decode steps of a row that lies partly inside count by the share of its time.
     """
     requests, rows = result.requests, result.segments
-    time = row_time(rows)
+    time = rows.time
     inside = np.minimum(rows.start + time, window.end) - np.maximum(rows.start, window.start)
     share = np.divide(np.maximum(inside, 0.0), time, out=np.zeros_like(time), where=time > 0)
     answered = (requests.first_token >= window.start) & (requests.first_token < window.end)

@@ -2,11 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 
-from sim.metrics import TimeBreakdown
+from sim.metrics import RequestTime, TimeBreakdown
+from sim.report.causes import cause_title, causes_chart
 from sim.report.figure import INK, RESOURCE_COLOURS, RESOURCE_TITLES, Chart, Json, axis, rounded, stacked_bar
 from sim.report.wording import percent, seconds
 from sim.timing.attribution import CAUSES
 from sim.timing.timer import Bound, StepBreakdown
+
+NOTES = {
+    "ttft_parts": "Queueing until the first step, then the steps up to the first token by cause.",
+    "tpot_parts": "Decode steps by cause; prefill of others: what it adds to steps it shares with decodes.",
+}
 
 Split = Mapping[Bound, float]
 
@@ -21,31 +27,38 @@ def run_breakdown(breakdown: TimeBreakdown) -> list[Chart]:
 
 
 def _by_resource(breakdown: TimeBreakdown) -> Chart:
-    shares: dict[str, float] = {name: breakdown.busy * share for name, share in breakdown.by_resource.items()}
-    shares["idle"] = breakdown.idle
+    shares = {cause: 100 * breakdown.busy * share for cause, share in breakdown.by_cause.items()}
     bound, share_of_busy = next(iter(breakdown.by_resource.items()))
-    return Chart(
+    return causes_chart(
         "by_resource",
         f"{_sentence(RESOURCE_TITLES[bound])} takes {percent(share_of_busy)} of busy time; "
         f"the chips are busy {percent(breakdown.busy)} of the time",
-        [
-            stacked_bar(
-                RESOURCE_TITLES[name],
-                ["replica time"],
-                [100 * share],
-                RESOURCE_COLOURS[name],
-                f"{RESOURCE_TITLES[name]}: %{{x:.1f}} %<extra></extra>",
-            )
-            for name, share in shares.items()
-        ],
-        {
-            "barmode": "stack",
-            "xaxis": axis("share of replica time, %", range=[0, 100]),
-            "yaxis": axis("", showticklabels=False),
-        },
-        height=170,
-        wide=True,
+        {"replica time": shares | {"idle": 100 * breakdown.idle}},
+        "% of replica time",
+        limit=100,
     )
+
+
+def request_charts(spent: RequestTime) -> list[Chart]:
+    """Mean TTFT and TPOT by cause, each on its own scale."""
+    charts: list[Chart] = []
+    for key, name, parts in (("ttft_parts", "TTFT", spent.ttft), ("tpot_parts", "TPOT", spent.tpot)):
+        if parts is None:
+            continue
+        flat = parts.flat
+        causes = {cause: 1e3 * flat[cause] for cause, *_ in spent.rows() if flat.get(cause)}
+        first = max(causes, key=lambda cause: causes[cause])
+        share = causes[first] / (1e3 * parts.mean) if parts.mean > 0 else 0.0
+        charts.append(
+            causes_chart(
+                key,
+                f"Mean {name}, {seconds(parts.mean)}: {cause_title(first)} {percent(share)}",
+                {name: causes},
+                "ms",
+                note=NOTES[key],
+            )
+        )
+    return charts
 
 
 def _by_operator(breakdown: TimeBreakdown) -> Chart:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from sim.deployment import Deployment
 from sim.metrics import SloSpec, Summary
-from sim.report.breakdowns import run_breakdown
+from sim.report.breakdowns import request_charts, run_breakdown
 from sim.report.distributions import distributions
 from sim.report.figure import RESOURCE_TITLES
 from sim.report.memory_chart import memory_chart
@@ -29,6 +29,7 @@ def html_report(outcome: Outcome) -> str:
     time_charts = over_time(result.series, summary) if result.duration > 0 else []
     latency_charts = distributions(result, slo)
     breakdown = run_breakdown(summary.breakdown) if summary.breakdown is not None else []
+    requests = request_charts(summary.request_time) if summary.request_time is not None else []
     memory = memory_chart(outcome.memory)
     name = outcome.deployment.model.title or outcome.deployment.model.name
     where = outcome.deployment.cluster.title or outcome.deployment.cluster.name
@@ -38,14 +39,14 @@ def html_report(outcome: Outcome) -> str:
         f"fidelity {text(outcome.scenario.spec.fidelity)}</p>",
         notes(summary.notes),
         cards(_cards(summary, slo)),
-        section("Latency", _latency_table(summary, slo), panels(latency_charts, "three")),
+        section("Latency", _latency_table(summary, slo), panels(latency_charts, "three"), panels(requests)),
         section("Over time", panels(time_charts)) if time_charts else "",
         section("Where the time goes", panels(breakdown)) if breakdown else "",
         section("Memory", panels([memory])),
         assumptions_section(summary.assumptions),
         scenario_section(outcome.scenario.resolved_text()),
     ]
-    charts = [*latency_charts, *time_charts, *breakdown, memory]
+    charts = [*latency_charts, *requests, *time_charts, *breakdown, memory]
     version = summary.values["version"]
     return page(f"{name} on {where} · bandwall", body, charts, f"bandwall {version}. {_definitions()}")
 

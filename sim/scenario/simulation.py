@@ -6,13 +6,25 @@ from pathlib import Path
 
 from sim.deployment import Deployment, MemoryMap, arithmetic_type
 from sim.errors import UserError
-from sim.metrics import Fleet, Header, Summary, summarise, time_breakdown, write_requests
+from sim.metrics import (
+    Fleet,
+    Header,
+    Summary,
+    request_time,
+    sample_steps,
+    summarise,
+    time_breakdown,
+    write_requests,
+)
+from sim.metrics.row_batch import RowBatches
+from sim.metrics.sampled_steps import Duration
 from sim.models.accounting import active_params
 from sim.scenario.prepared import prepare
 from sim.scenario.scenario import Scenario
 from sim.serving import serve
 from sim.serving.records import RunResult
 from sim.timing import StepSurface, make_timer
+from sim.timing.surface_protocol import Surface
 from sim.workload import generate
 from sim.workload.arrivals import ConstantRate, Gamma, Poisson, Process, Source, Synthetic, Trace
 from sim.workload.requests import Requests
@@ -57,7 +69,10 @@ def simulate(scenario: Scenario) -> Outcome:
     deployment, memory, spec = prepared.deployment, prepared.memory, scenario.spec
     requests = _requests(scenario)
     timer = make_timer(deployment, spec.fidelity)
-    result = serve(deployment, memory, requests, StepSurface(timer), spec.router, spec.seed)
+    surface = StepSurface(timer)
+    result = serve(deployment, memory, requests, surface, spec.router, spec.seed)
+    batches = RowBatches(timer.windows, deployment.lockstep_ranks, deployment.queries)
+    sampled = sample_steps(result, timer.explain, _decode_time(surface), batches)
     precision = deployment.precision
     summary = summarise(
         result,
@@ -68,12 +83,17 @@ def simulate(scenario: Scenario) -> Outcome:
             arithmetic_type(precision.weights, precision.activations),
             active_params(deployment.model),
         ),
-        breakdown=time_breakdown(
-            result, timer.explain, timer.windows, deployment.lockstep_ranks, deployment.queries
-        ),
+        breakdown=time_breakdown(result, sampled),
+        request_time=request_time(result, sampled),
         assumptions=prepared.assumptions,
     )
     return Outcome(scenario, deployment, memory, result, summary)
+
+
+def _decode_time(surface: Surface) -> Duration:
+    """Seconds of a step of decodes alone, as the engine's surface prices it."""
+    still = [0] * (1 + len(surface.windows))
+    return lambda batch: surface.segment(batch.decodes, (batch.context, *batch.windowed), still)[0]
 
 
 def _requests(scenario: Scenario) -> Requests:

@@ -20,13 +20,14 @@ class RequestBook:
     tokens a step (given), and `fraction`, what it has computed of its next token.
 
     Recorded: `scheduled`, `first_token`, `finish` (engine time or None), `cached_first`, `cached`,
-    `preemptions`.
+    `preemptions`, `thrown_out` (when it lost its blocks, None while it has what it computed); `recomputes`
+    lists (request, thrown out, next token) of the whole book.
     """
 
     __slots__ = (
         "arrival", "blocks", "cached", "cached_first", "cap", "computed", "finish", "first_token", "fraction",
         "inflight", "known", "offset", "open", "order", "pace", "preemptions", "priority", "prompt",
-        "scheduled", "state", "table",
+        "recomputes", "scheduled", "state", "table", "thrown_out",
     )  # fmt: skip
 
     def __init__(
@@ -61,3 +62,5 @@ class RequestBook:
         self.cached_first = [0] * n
         self.cached = [0] * n
         self.preemptions = [0] * n
+        self.thrown_out: list[float | None] = [None] * n
+        self.recomputes: list[tuple[int, float, float]] = []

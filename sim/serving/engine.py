@@ -59,6 +59,11 @@ class Steppable(Protocol):
         """Duration of a scheduled step."""
         ...
 
+    @property
+    def waited(self) -> tuple[float, float]:
+        """(first, slope) of what was priced last: seconds in which the mean rank waits for the slowest."""
+        ...
+
     def deliver(self, batch: Batch, time: float) -> None:
         """A batch has run until `time`."""
         ...
@@ -243,6 +248,8 @@ class Engine:
             previous = previous or Batch(0, [])
             previous.late = batch.left_out
             flight[-1] = (end, previous)
+        if batch.preempted:
+            self._note_preempted(batch)
         if batch.empty:
             if batch.preempted:
                 self.tape.step(self, self.now, self.now, 0, batch)
@@ -260,6 +267,14 @@ class Engine:
         self.tape.step(self, self.now, start, duration, batch)
         self.steps += 1
         flight.append((start + duration, batch if batch.firsts or batch.finishing else None))
+
+    def _note_preempted(self, batch: Batch) -> None:
+        """Victims lose their place from the step on that this call decides."""
+        start = max(self.now, self.flight[-1][0]) if self.flight else self.now
+        thrown_out = self.book.thrown_out
+        for request in batch.preempted:
+            if thrown_out[request] is None:
+                thrown_out[request] = start
 
 
 def steps_until(gap: float, first: float, slope: float, most: int) -> int:

@@ -21,7 +21,7 @@ from sim.serving.engine import Engine
 from sim.serving.invariants import check_run, checks_wanted
 from sim.serving.kv_cache import Path, Table
 from sim.serving.lockstep import LockstepRanks
-from sim.serving.records import FINISHED, REJECTED, UNFINISHED, RequestTable, RunResult
+from sim.serving.records import FINISHED, REJECTED, UNFINISHED, Recomputes, RequestTable, RunResult
 from sim.serving.routers import Replicas, Router, RouterName, make_router
 from sim.serving.scheduler import Scheduler
 from sim.serving.speculation import paces
@@ -228,6 +228,7 @@ class _Fleet:
             end_reason="all_done" if done else "stuck",
             clients=self.requests.clients,
             notes=self._notes(table),
+            recomputes=_recomputes(self.book),
         )
         if checks_wanted():
             check_run(result, self.engines)
@@ -271,6 +272,14 @@ class _Fleet:
             status=status,
             client=client,
         )
+
+
+def _recomputes(book: RequestBook) -> Recomputes:
+    """What preemption cost, as columns."""
+    if not book.recomputes:
+        return Recomputes()
+    request, start, end = zip(*book.recomputes, strict=True)
+    return Recomputes(np.array(request, np.int64), np.array(start, np.float64), np.array(end, np.float64))
 
 
 def _times(values: list[float | None]) -> NDArray[np.float64]:

@@ -14,7 +14,6 @@ from sim.serving.engine import Engine
 from sim.serving.lockstep import LockstepRanks
 from sim.serving.records import FINISHED, RunResult
 from sim.serving.scheduler import Scheduler
-from sim.serving.tape import spent
 
 
 class InvariantError(AssertionError):
@@ -60,7 +59,7 @@ def _check_order(result: RunResult) -> None:
 
 def _check_clock(result: RunResult) -> None:
     rows = result.segments
-    busy = spent(rows)
+    busy = rows.time
     _require(bool(np.all(busy >= 0)), "a step took negative time")
     same = rows.replica[1:] == rows.replica[:-1]
     late = rows.start[1:] - (rows.start[:-1] + busy[:-1])

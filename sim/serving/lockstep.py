@@ -11,20 +11,27 @@ rank with the smallest 4·waiting + running, as vLLM's data-parallel balancer do
 from collections.abc import Sequence
 from math import ceil
 
+from sim.serving.ahead import State, time_ahead
 from sim.serving.batch import Batch
 from sim.serving.scheduler import Scheduler
 from sim.timing.surface_protocol import Surface
 
 
 class LockstepRanks:
-    """The ranks of one replica as one thing that an engine drives."""
+    """The ranks of one replica as one thing that an engine drives.
 
-    __slots__ = ("queries", "rank_of", "ranks")
+    Attributes:
+        waited: (first, slope) of what was priced last: how much longer than the mean rank's own part the
+            slowest rank's takes.
+    """
+
+    __slots__ = ("queries", "rank_of", "ranks", "waited")
 
     def __init__(self, ranks: list[Scheduler]) -> None:
         self.ranks = ranks
         self.queries = ranks[0].queries
         self.rank_of: dict[int, Scheduler] = {}
+        self.waited = (0.0, 0.0)
 
     @property
     def idle(self) -> bool:
@@ -44,21 +51,28 @@ class LockstepRanks:
     def segment(self, surface: Surface) -> tuple[float, float, int]:
         """The slowest rank's straight segment up to where another rank becomes the slowest."""
         decoding = [rank.decoding for rank in self.ranks]
-        return _slowest([(d.count, d.sums, d.growth) for d in decoding], self.queries, surface)
+        states = [(d.count, d.sums, d.growth) for d in decoding]
+        lines = _lines(states, surface)
+        first, slope, steps = _slowest(lines)
+        ranks = len(self.ranks)
+        self.waited = (
+            first - sum(own for own, _, _ in lines) / ranks,
+            slope - sum(own for _, own, _ in lines) / ranks,
+        )
+        return first + self._shared(states, surface), slope, steps
 
     def ahead(self, ticks: int, surface: Surface) -> float:
         """Duration of the next `ticks` decode-only steps, within the horizon; changes nothing."""
-        states = [(d.count, d.sums.copy(), d.growth) for d in (rank.decoding for rank in self.ranks)]
-        time = 0.0
-        while ticks:
-            first, slope, steps = _slowest(states, self.queries, surface)
-            steps = min(steps, ticks)
-            time += steps * first + slope * (steps * (steps - 1) // 2)
-            ticks -= steps
-            for _, sums, growth in states:
-                for j, per_step in enumerate(growth):
-                    sums[j] += steps * per_step
-        return time
+
+        def line(states: list[State]) -> tuple[float, float, int]:
+            first, slope, steps = _slowest(_lines(states, surface))
+            return first + self._shared(states, surface), slope, steps
+
+        return time_ahead([rank.decoding for rank in self.ranks], ticks, line)
+
+    def _shared(self, states: list[State], surface: Surface) -> float:
+        """The part of all ranks together."""
+        return surface.shared(self.queries * sum(n for n, _, _ in states))
 
     def leap(self, ticks: int) -> list[int]:
         """`ticks` calls on every rank that has work."""
@@ -85,7 +99,7 @@ class LockstepRanks:
     def price(self, batch: Batch, surface: Surface) -> float:
         """The slowest rank's part and the shared part."""
         tokens = batch.decodes * self.queries + sum(new for new, _ in batch.chunks)
-        slowest = 0.0
+        slowest = whole = 0.0
         for part, rank in zip(batch.ranks, self.ranks, strict=True):
             if part.chunks:
                 own = surface.rank_mixed(part.decodes, part.sums, part.chunks)
@@ -94,6 +108,8 @@ class LockstepRanks:
             else:
                 continue
             slowest = max(slowest, own)
+            whole += own
+        self.waited = slowest - whole / len(self.ranks), 0.0
         return slowest + surface.shared(tokens)
 
     def deliver(self, batch: Batch, time: float) -> None:
@@ -125,14 +141,16 @@ class LockstepRanks:
         return decodes, context, running, waiting, held
 
 
-def _slowest(
-    states: list[tuple[int, list[float], list[float]]], queries: int, surface: Surface
-) -> tuple[float, float, int]:
+def _lines(states: list[State], surface: Surface) -> list[tuple[float, float, int]]:
+    """The straight segment of each rank that decodes."""
+    return [surface.rank_segment(n, sums, growth) for n, sums, growth in states if n]
+
+
+def _slowest(lines: list[tuple[float, float, int]]) -> tuple[float, float, int]:
     """max over ranks of straight lines, as the line of the present maximum and how long it stays it."""
-    lines = [surface.rank_segment(n, sums, growth) for n, sums, growth in states if n]
     first, slope, steps = max(lines)
     for other_first, other_slope, length in lines:
         steps = min(steps, length)
         if other_slope > slope:
             steps = min(steps, max(1, ceil((first - other_first) / (other_slope - slope))))
-    return first + surface.shared(queries * sum(n for n, _, _ in states)), slope, steps
+    return first, slope, steps

@@ -6,6 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 FINISHED, REJECTED, UNFINISHED = 0, 1, 2
+Floats = NDArray[np.float64]
+
+
+def straight_time(first: Floats, slope: Floats, steps: NDArray[np.int64]) -> Floats:
+    """Seconds of `steps` steps of which step i takes first + slope·i: S·first + slope·S(S-1)/2."""
+    return steps * first + slope * (steps * (steps - 1) / 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +59,8 @@ class StepSegments:
     """Runs of consecutive decode steps as one row each: what inter-token statistics and the time breakdown
     are computed from. Step i of a row takes first + slope·i, and each of the row's `decodes` sequences sees
     it as an inter-token gap. Rows with prefill have steps = 1 and chunk_tokens > 0. `yielded` counts tokens
-    that the row's steps gave to requests.
+    that the row's steps gave to requests. `waited` are the seconds of a row in which the mean of the ranks
+    that step together waits for the slowest; empty where nobody does.
     """
 
     start: NDArray[np.float64]
@@ -67,6 +74,22 @@ class StepSegments:
     chunks: NDArray[np.int64]
     replica: NDArray[np.int64]
     yielded: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    waited: Floats = field(default_factory=lambda: np.empty(0))
+
+    @property
+    def time(self) -> Floats:
+        """Seconds of each row."""
+        return straight_time(self.first, self.slope, self.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class Recomputes:
+    """What preemption cost, one row per preempted sequence that came back: `request` lost its KV cache in the
+    step that began at `start` (s) and had its next token at `end` (s)."""
+
+    request: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    start: Floats = field(default_factory=lambda: np.empty(0))
+    end: Floats = field(default_factory=lambda: np.empty(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +108,4 @@ class RunResult:
     end_reason: str
     clients: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    recomputes: Recomputes = field(default_factory=Recomputes)

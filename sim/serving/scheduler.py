@@ -10,6 +10,7 @@ Two ways lead through a call. The short one treats all decodes as one number and
 be preempted or starved in this call; otherwise every sequence is looked at in turn (`one_by_one.py`).
 """
 
+from sim.serving.ahead import time_ahead
 from sim.serving.batch import Batch, SchedulerConfig
 from sim.serving.book import DONE, DRAINING, PREFILL, WAITING, RequestBook
 from sim.serving.decode_set import DecodeSet
@@ -61,6 +62,11 @@ class Scheduler:
 
     # -- runs of decode steps -----------------------------------------------------------------------------
 
+    @property
+    def waited(self) -> tuple[float, float]:
+        """One scheduler alone waits for nobody."""
+        return 0.0, 0.0
+
     def horizon(self) -> int:
         """How many further calls schedule exactly the present decodes, whatever arrives; 0 if the next call
         must be looked at. An arrival ends it only where `blocked` is false."""
@@ -96,16 +102,7 @@ class Scheduler:
 
     def ahead(self, ticks: int, surface: Surface) -> float:
         """Duration of the next `ticks` decode-only steps, within the horizon; changes nothing."""
-        decoding = self.decoding
-        sums, time = decoding.sums.copy(), 0.0
-        while ticks:
-            first, slope, steps = surface.segment(decoding.count, sums, decoding.growth)
-            steps = min(steps, ticks)
-            time += steps * first + slope * (steps * (steps - 1) // 2)
-            ticks -= steps
-            for j, per_step in enumerate(decoding.growth):
-                sums[j] += steps * per_step
-        return time
+        return time_ahead([self.decoding], ticks, lambda states: surface.segment(*states[0]))
 
     # -- one call -----------------------------------------------------------------------------------------
 
@@ -316,6 +313,10 @@ class Scheduler:
         for request in batch.firsts:
             if book.first_token[request] is None:
                 book.first_token[request] = time
+            since = book.thrown_out[request]
+            if since is not None:
+                book.recomputes.append((request, since, time))
+                book.thrown_out[request] = None
         for request in batch.late:
             self._deliver_late(request)
         for request in batch.finishing:

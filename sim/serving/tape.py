@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.serving.batch import Batch
-from sim.serving.records import Series, StepSegments
+from sim.serving.records import Series, StepSegments, straight_time
 
 if TYPE_CHECKING:
     from sim.serving.engine import Engine
 
-_TIMES = ("start", "first", "slope")
+_TIMES = ("start", "first", "slope", "waited")
 _COUNTS = (
     "steps", "decodes", "context", "chunk_tokens", "chunk_past", "chunks", "yielded", "running", "waiting",
     "held",
@@ -37,23 +37,28 @@ class RunTape:
         self, engine: "Engine", call: float, start: float, first: float, slope: float, steps: int
     ) -> None:
         """A row of `steps` decode-only steps."""
-        decodes, context, running, waiting, held = engine.scheduler.load()
-        yielded = engine.scheduler.tokens(steps)
+        scheduler = engine.scheduler
+        decodes, context, running, waiting, held = scheduler.load()
+        waited, growing = scheduler.waited
+        if growing:
+            waited += growing * (steps - 1) / 2
         self.data += _pack(
-            start, first, slope, steps, decodes, context, 0, 0, 0, yielded, running, waiting, held
-        )
+            start, first, slope, steps * waited, steps, decodes, context, 0, 0, 0, scheduler.tokens(steps),
+            running, waiting, held,
+        )  # fmt: skip
 
     def step(self, engine: "Engine", call: float, start: float, duration: float, batch: Batch) -> None:
         """A row of one step; a call that only preempted took no time and leaves none."""
         if batch.empty:
             return
         _, _, running, waiting, held = engine.scheduler.load()
+        waited, _ = engine.scheduler.waited
         new = past = 0
         for tokens, before in batch.chunks:
             new += tokens
             past += before
         self.data += _pack(
-            start, duration, 0.0, 1, batch.decodes, int(batch.sums[0]), new, past, len(batch.chunks),
+            start, duration, 0.0, waited, 1, batch.decodes, int(batch.sums[0]), new, past, len(batch.chunks),
             batch.yielded + len(batch.firsts), running, waiting, held,
         )  # fmt: skip
 
@@ -62,13 +67,9 @@ class RunTape:
         return np.frombuffer(self.data, _ROW)
 
 
-def spent(rows: Rows | StepSegments) -> NDArray[np.float64]:
-    """Seconds of each row: m·first + slope·m(m-1)/2."""
-    if isinstance(rows, StepSegments):
-        first, slope, steps = rows.first, rows.slope, rows.steps
-    else:
-        first, slope, steps = rows["first"], rows["slope"], rows["steps"]
-    return steps * first + slope * (steps * (steps - 1) / 2)
+def spent(rows: Rows) -> NDArray[np.float64]:
+    """Seconds of each row."""
+    return straight_time(rows["first"], rows["slope"], rows["steps"])
 
 
 def segments(tapes: list[Rows]) -> StepSegments:
@@ -86,6 +87,7 @@ def segments(tapes: list[Rows]) -> StepSegments:
         chunks=rows["chunks"],
         replica=np.repeat(np.arange(len(tapes)), [len(tape) for tape in tapes]),
         yielded=rows["yielded"],
+        waited=rows["waited"],
     )
 
 

@@ -49,7 +49,7 @@ def _row(operator: Operator, weights: Array, pricer: Pricer, rates: Rates, clust
     priced, least = pricer.price(operator), limits(operator, rates, cluster)
 
     def total(by_case: Array | float) -> float:
-        return operator.count * float(np.broadcast_to(by_case, weights.shape) @ weights)
+        return operator.count * float((by_case * weights).sum())
 
     parts: dict[Bound, float] = {name: total(getattr(priced, name)) for name in _RESOURCES}
     if waiting := total(priced.imbalance):
