@@ -31,6 +31,7 @@ validate: $(DEV)
 	@test -d "$(SHARED)" || { echo "no reference data in $(SHARED); name its folder in BANDWALL_SHARED"; exit 1; }
 	$(BIN)/bandwall validate scheduler "$(SHARED)"/conformance/open/*.json.gz
 	$(BIN)/bandwall validate memory "$(SHARED)"/dram/reference.csv --configs "$(SHARED)"/dram/configs
+	$(BIN)/bandwall validate serving "$(SHARED)"/validation/cases.jsonl
 
 # The scenario reference and the JSON Schema follow from the schemas; tests say when they are out of date.
 docs: $(RUN)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sim.errors import UserError
     from sim.planning.sweep.result import SweepResult
     from sim.planning.sweep.run import sweep
-    from sim.report import html_explain, html_memory_curve, html_report, html_sweep
+    from sim.report import html_explain, html_memory_curve, html_report, html_sweep, html_validate_serving
     from sim.scenario.catalogue import (
         HardwareProfile,
         describe_hardware,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from sim.scenario.simulation import Outcome, simulate
     from sim.validation import validate_scheduler
     from sim.validation.memory import MemoryReport, validate_memory
+    from sim.validation.serving import ServingReport, validate_serving
 
 _HOME = {
     "Explanation": "sim.scenario.explanation",
@@ -43,6 +44,7 @@ _HOME = {
     "MemoryRun": "sim.scenario.memory_run",
     "Outcome": "sim.scenario.simulation",
     "Scenario": "sim.scenario.scenario",
+    "ServingReport": "sim.validation.serving",
     "StudiedMemory": "sim.scenario.memory",
     "SweepResult": "sim.planning.sweep.result",
     "UserError": "sim.errors",
@@ -52,6 +54,7 @@ _HOME = {
     "html_explain": "sim.report",
     "html_memory_curve": "sim.report",
     "html_report": "sim.report",
+    "html_validate_serving": "sim.report",
     "html_sweep": "sim.report",
     "json_schema": "sim.scenario.reference",
     "list_hardware": "sim.scenario.catalogue",
@@ -66,6 +69,7 @@ _HOME = {
     "sweep": "sim.planning.sweep.run",
     "validate_memory": "sim.validation.memory",
     "validate_scheduler": "sim.validation",
+    "validate_serving": "sim.validation.serving",
 }
 
 __all__ = [
@@ -76,6 +80,7 @@ __all__ = [
     "MemoryRun",
     "Outcome",
     "Scenario",
+    "ServingReport",
     "StudiedMemory",
     "SweepResult",
     "UserError",
@@ -87,6 +92,7 @@ __all__ = [
     "html_memory_curve",
     "html_report",
     "html_sweep",
+    "html_validate_serving",
     "json_schema",
     "list_hardware",
     "list_memory",
@@ -100,6 +106,7 @@ __all__ = [
     "sweep",
     "validate_memory",
     "validate_scheduler",
+    "validate_serving",
 ]
 
 

@@ -1,6 +1,7 @@
 """The engine's promises: leaping changes nothing, nothing is lost, and queues behave as theory says."""
 
 import dataclasses
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.serving import FleetConfig, RunResult, SchedulerConfig, serve_fleet
+from sim.serving.batch import SchedulerRules
 from sim.serving.routers import ROUTERS
 from sim.timing.linear_surface import LinearSurface
 from sim.workload.requests import Requests
@@ -35,6 +37,9 @@ class KinkedSurface(LinearSurface):
         over = max(0, sums[0] - self.kink)
         extra = self.per_context * over + self.per_window * sum(sums[1:])
         return super().mixed(decodes, sums, chunks) + extra
+
+
+RULES = get_args(SchedulerRules)
 
 
 @st.composite
@@ -85,6 +90,8 @@ def scenarios(draw):
         sequence_blocks=draw(st.sampled_from([0, 0, 2])),
         acceptance=draw(st.sampled_from([(), (), (0.7,), (0.9, 0.5, 0.2), (1.0, 1.0)])),
         recompute_last_block=draw(st.booleans()),
+        rules=draw(st.sampled_from(RULES)),
+        recv_interval=draw(st.sampled_from([1, 1, 7])),
     )
     windows = draw(st.sampled_from([(), (), (33,), (10, 64)]))
     surface = KinkedSurface(0.01, 1e-4, 3e-6, windows, scheduler.queries, per_window=1e-5)

@@ -9,7 +9,7 @@ from sim.deployment.deployment import (
     Precision,
     Speculation,
 )
-from sim.deployment.engine_families import engine_families, engine_versions
+from sim.deployment.engine_families import engine_families, engine_versions, with_engine_defaults
 from sim.deployment.fit import Fit, nearest_fit
 from sim.deployment.layout import enumerate_layouts, layout_problem, stage_layers
 from sim.deployment.memory import MemoryMap, StageMemory, memory_map
@@ -37,4 +37,5 @@ __all__ = [
     "nearest_fit",
     "read_deployment",
     "stage_layers",
+    "with_engine_defaults",
 ]

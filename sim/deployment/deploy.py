@@ -32,7 +32,7 @@ def deploy(
     resolution = Resolution("deployment") if resolution is None else resolution
     precision = Precision(**spec.precision.model_dump())
     parallel = Parallel(**spec.parallel.model_dump())
-    problem = layout_problem(model, parallel, precision.weights)
+    problem = layout_problem(model, parallel, precision.stored("experts"))
     if problem:
         raise UserError(f"deployment.parallel.{problem}")
     _check_chips(parallel, spec.replicas, cluster)
@@ -84,6 +84,7 @@ def _limits(engine: EngineSpec, context: int) -> EngineLimits:
     return EngineLimits(
         family=engine.family,
         version=engine.version,
+        scheduler=engine.scheduler,
         max_num_seqs=engine.max_num_seqs,
         max_num_batched_tokens=engine.max_num_batched_tokens,
         max_model_len=context if engine.max_model_len is None else engine.max_model_len,
@@ -92,6 +93,7 @@ def _limits(engine: EngineSpec, context: int) -> EngineLimits:
         enable_prefix_caching=engine.enable_prefix_caching,
         enable_chunked_prefill=engine.enable_chunked_prefill,
         async_scheduling=engine.async_scheduling,
+        scheduler_recv_interval=engine.scheduler_recv_interval,
         policy=engine.policy,
         watermark=engine.watermark,
         scheduler_reserve_full_isl=engine.scheduler_reserve_full_isl,

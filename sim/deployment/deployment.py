@@ -4,23 +4,34 @@ from dataclasses import dataclass, replace
 
 from sim.hardware.cluster import Cluster
 from sim.models.architecture import ModelArchitecture, MoeFfn
+from sim.models.matrices import Kind
 
 
 @dataclass(frozen=True, slots=True)
 class Precision:
     """Storage type of weights by kind and of the KV cache, and the activation type.
 
-    `weights` covers attention, FFN and expert matrices; embedding, head, norms and router have their own.
+    `weights` covers attention, FFN and expert matrices, each of which may have a type of its own instead
+    (None: the common one); embedding, head, norms and router always have theirs.
     Types: bf16, fp16, fp8, int8, fp4, int4 (fp4 and int4 carry scale overhead).
     """
 
     weights: str = "bf16"
+    attention: str | None = None
+    dense_ffn: str | None = None
+    experts: str | None = None
+    shared_experts: str | None = None
     activations: str = "bf16"
     kv_cache: str = "bf16"
     embedding: str = "bf16"
     head: str = "bf16"
     norms: str = "bf16"
     router: str = "bf16"
+
+    def stored(self, kind: Kind) -> str:
+        """The type that weights of a kind are stored in."""
+        own: str | None = getattr(self, kind)
+        return self.weights if own is None else own
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +62,7 @@ class EngineLimits:
 
     family: str
     version: str
+    scheduler: str
     max_num_seqs: int
     max_num_batched_tokens: int
     max_model_len: int
@@ -59,6 +71,7 @@ class EngineLimits:
     enable_prefix_caching: bool
     enable_chunked_prefill: bool
     async_scheduling: bool
+    scheduler_recv_interval: int
     policy: str
     watermark: float
     scheduler_reserve_full_isl: bool

@@ -34,7 +34,7 @@ def nearest_fit(deployment: Deployment, longest: int = 0) -> Fit | None:
         longest: tokens of one sequence its KV cache has to hold.
     """
     for chips in _chip_counts(deployment):
-        layouts = enumerate_layouts(deployment.model, chips, deployment.precision.weights)
+        layouts = enumerate_layouts(deployment.model, chips, deployment.precision.stored("experts"))
         for parallel in sorted(layouts, key=lambda layout: _distance(layout, deployment)):
             candidate = replace(deployment, parallel=parallel, replicas=1)
             memory = memory_map(candidate)

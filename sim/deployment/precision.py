@@ -41,8 +41,10 @@ def check_arithmetic(precision: Precision, chip: Chip) -> None:
             f"deployment.precision.activations: chip {chip.name} has no {precision.activations} arithmetic "
             f"(it has: {listed})"
         )
-    for kind in ("weights", "head", "router"):
-        stored: str = getattr(precision, kind)
+    for kind in ("weights", "attention", "dense_ffn", "experts", "shared_experts", "head", "router"):
+        stored: str | None = getattr(precision, kind)
+        if stored is None:
+            continue
         needed = arithmetic_type(stored, precision.activations)
         if needed not in has:
             raise UserError(

@@ -25,6 +25,12 @@ class PrecisionSpec(BaseModel):
     model_config = WRITTEN
 
     weights: StorageType = Field(default="bf16", description="attention, FFN and expert matrices")
+    attention: StorageType | None = Field(
+        default=None, description="attention matrices, if another type than `weights`"
+    )
+    dense_ffn: StorageType | None = Field(default=None, description="dense FFN matrices, likewise")
+    experts: StorageType | None = Field(default=None, description="routed experts, likewise")
+    shared_experts: StorageType | None = Field(default=None, description="shared experts, likewise")
     activations: StorageType = Field(default="bf16", description="inputs of the matrix multiplications")
     kv_cache: StorageType = Field(default="bf16", description="keys and values, or the MLA latent")
     embedding: StorageType = Field(default="bf16", description="input embedding table")
@@ -112,6 +118,11 @@ class EngineSpec(BaseModel):
 
     family: str = Field(description="engine family, whose scheduler decides")
     version: str = Field(description="version of the family's table")
+    scheduler: Literal["vllm", "vllm-legacy", "sglang", "no-evict"] = Field(
+        description="whose rules decide: vllm mixes prefill and decode and recomputes who is preempted, "
+        "vllm-legacy prefills first, sglang prefills first and retracts, no-evict admits only who can run to "
+        "the end"
+    )
     max_num_seqs: Count = Field(description="most sequences in a batch")
     max_num_batched_tokens: Count = Field(description="most tokens in a step")
     max_model_len: Count | None = Field(
@@ -129,6 +140,9 @@ class EngineSpec(BaseModel):
     enable_prefix_caching: Switch = Field(description="reuse KV blocks of equal prompt prefixes")
     enable_chunked_prefill: Switch = Field(description="split prompts over steps")
     async_scheduling: Switch = Field(description="schedule the next step while one runs")
+    scheduler_recv_interval: Count = Field(
+        description="decode steps between two looks at new requests (scheduler sglang)"
+    )
     policy: Literal["fcfs", "priority"] = Field(description="order of the waiting queue")
     watermark: float = Field(
         ge=0, lt=1, strict=True, allow_inf_nan=False, description="share of blocks kept free at admission"

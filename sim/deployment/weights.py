@@ -43,18 +43,7 @@ def stage_weights(
         params["head"] += rows * model.hidden
     if last and model.final_norm:
         params["norms"] += model.hidden
-    return {k: params[k] * weight_bytes_per_value(stored_type(k, precision)) for k in KINDS if params[k]}
-
-
-def stored_type(kind: Kind, precision: Precision) -> str:
-    """The type that weights of this kind are stored in."""
-    own: dict[Kind, str] = {
-        "embedding": precision.embedding,
-        "head": precision.head,
-        "norms": precision.norms,
-        "router": precision.router,
-    }
-    return own.get(kind, precision.weights)
+    return {k: params[k] * weight_bytes_per_value(precision.stored(k)) for k in KINDS if params[k]}
 
 
 def _share(matrix: Matrix, layer: Layer, parallel: Parallel) -> float:

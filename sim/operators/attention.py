@@ -67,12 +67,14 @@ class AttentionBlock:
         operators: list[Operator] = []
         for together in fused(before):
             operators += fused_product(
-                together, GROUP, self.count, rows, tp, kv_heads, precision.weights, precision
+                together, GROUP, self.count, rows, tp, kv_heads, precision.stored("attention"), precision
             )
         operators += self._inner_norms(rows)
         if isinstance(a, Mla) and a.indexer is not None and not self._expands:
             operators += self._absorb(a, rows)
-        operators += fused_product(after, GROUP, self.count, rows, tp, kv_heads, precision.weights, precision)
+        operators += fused_product(
+            after, GROUP, self.count, rows, tp, kv_heads, precision.stored("attention"), precision
+        )
         if tp > 1:
             message = hidden * ACTIVATION_BYTES * rows
             operators.append(
@@ -203,7 +205,16 @@ class AttentionBlock:
         columns = self._rank(a.heads) * (a.qk_nope + a.v_head)
         rows = np.array([float(work.seen_rows)])
         return list(
-            product("kv_b", GROUP, self.count, rows, a.kv_lora_rank, columns, precision.weights, precision)
+            product(
+                "kv_b",
+                GROUP,
+                self.count,
+                rows,
+                a.kv_lora_rank,
+                columns,
+                precision.stored("attention"),
+                precision,
+            )
         )
 
     def _state_update(self, a: Recurrent, sequences: Array, tokens: Array, chunked: bool) -> StateUpdate:

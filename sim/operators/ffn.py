@@ -49,7 +49,8 @@ class FfnBlock:
             return []
         routing = self.routing(epoch)
         precision, parallel = self.deployment.precision, self.deployment.parallel
-        arithmetic = arithmetic_type(precision.weights, precision.activations)
+        weights = precision.stored("experts")
+        arithmetic = arithmetic_type(weights, precision.activations)
         experts = Experts(
             "experts",
             "experts",
@@ -58,7 +59,7 @@ class FfnBlock:
             self.deployment.model.hidden,
             self.ffn.inter // parallel.moe_tp,
             self.ffn.gated,
-            precision.weights,
+            weights,
             arithmetic,
             arithmetic,
             gathered=parallel.dp == 1,
@@ -142,5 +143,6 @@ class FfnBlock:
             (read + 1) * width * ACTIVATION_BYTES,
             5.0 * width,
         )
-        arguments = (group, self.count, rows, tp, 1, precision.weights, precision)
+        stored = precision.stored(up.kind)
+        arguments = (group, self.count, rows, tp, 1, stored, precision)
         return [*fused_product([up], *arguments), activation, *fused_product([down], *arguments)]

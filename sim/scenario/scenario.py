@@ -78,12 +78,23 @@ def load(path: str | Path, sets: Sequence[str] = ()) -> Scenario:
         UserError: one sentence naming file, line and field, or the override.
     """
     path = Path(path)
-    document = short_form(documents.load(path))
-    base = path.parent
+    return scenario_of(documents.load(path), path.parent, sets)
+
+
+def scenario_of(read: documents.Document, base: Path, sets: Sequence[str] = ()) -> Scenario:
+    """The scenario of a document that has been read, or built.
+
+    Args:
+        base: folder that paths in it are relative to.
+    Raises:
+        UserError: as `load`.
+    """
+    document = short_form(read)
     written = resolved(document, base)
     tree, overrides = _overridden(written, base, sets)
     spec = _checked(document, written, tree, overrides)
-    return Scenario(path.name, base, tree, spec, replace(document, lines={}) if overrides else document)
+    name = Path(document.name).name
+    return Scenario(name, base, tree, spec, replace(document, lines={}) if overrides else document)
 
 
 def _overridden(tree: Tree, base: Path, sets: Sequence[str]) -> tuple[Tree, list[Override]]:

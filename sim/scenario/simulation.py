@@ -19,11 +19,11 @@ from sim.metrics import (
 from sim.metrics.row_batch import RowBatches
 from sim.metrics.sampled_steps import Duration
 from sim.models.accounting import active_params
-from sim.scenario.prepared import prepare
+from sim.scenario.prepared import Prepared, prepare
 from sim.scenario.scenario import Scenario
 from sim.serving import serve
 from sim.serving.records import RunResult
-from sim.timing import StepSurface, make_timer
+from sim.timing import PartsTimer, StepSurface, make_timer
 from sim.timing.surface_protocol import Surface
 from sim.workload import generate
 from sim.workload.arrivals import ConstantRate, Gamma, Poisson, Process, Source, Synthetic, Trace
@@ -65,14 +65,11 @@ def simulate(scenario: Scenario) -> Outcome:
     Raises:
         UserError: for a layout that is impossible or does not fit, or a workload that cannot be read.
     """
-    prepared = prepare(scenario)
+    served = serve_scenario(scenario)
+    prepared, requests, timer, result = served.prepared, served.requests, served.timer, served.result
     deployment, memory, spec = prepared.deployment, prepared.memory, scenario.spec
-    requests = _requests(scenario)
-    timer = make_timer(deployment, spec.fidelity)
-    surface = StepSurface(timer)
-    result = serve(deployment, memory, requests, surface, spec.router, spec.seed)
     batches = RowBatches(timer.windows, deployment.lockstep_ranks, deployment.queries)
-    sampled = sample_steps(result, timer.explain, _decode_time(surface), batches)
+    sampled = sample_steps(result, timer.explain, _decode_time(served.surface), batches)
     precision = deployment.precision
     summary = summarise(
         result,
@@ -94,6 +91,27 @@ def _decode_time(surface: Surface) -> Duration:
     """Seconds of a step of decodes alone, as the engine's surface prices it."""
     still = [0] * (1 + len(surface.windows))
     return lambda batch: surface.segment(batch.decodes, (batch.context, *batch.windowed), still)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A run before anything is said of it."""
+
+    prepared: Prepared
+    requests: Requests
+    timer: PartsTimer
+    surface: StepSurface
+    result: RunResult
+
+
+def serve_scenario(scenario: Scenario) -> Served:
+    """Serves the scenario's workload on its deployment; errors as `simulate`."""
+    prepared, spec = prepare(scenario), scenario.spec
+    requests = _requests(scenario)
+    timer = make_timer(prepared.deployment, spec.fidelity)
+    surface = StepSurface(timer)
+    result = serve(prepared.deployment, prepared.memory, requests, surface, spec.router, spec.seed)
+    return Served(prepared, requests, timer, surface, result)
 
 
 def _requests(scenario: Scenario) -> Requests:

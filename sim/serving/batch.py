@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
+
+SchedulerRules = Literal["vllm", "vllm-legacy", "sglang", "no-evict"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +16,9 @@ class SchedulerConfig:
     running sequence holds beside the blocks of its tokens: windows and recurrent state. With speculation
     `acceptance` has, for each of the drafts a decode verifies in a step, the probability that it and all
     before it are right; `recompute_last_block` leaves the last block of a prefix hit out, as drafts from
-    hidden states need (vLLM's `use_eagle`).
+    hidden states need (vLLM's `use_eagle`). `rules` names whose
+    decisions they are (sim.serving.schedulers); `recv_interval` is how many decode steps lie between two
+    looks at the inbox (SGLang's scheduler_recv_interval).
     """
 
     block_size: int
@@ -33,6 +38,8 @@ class SchedulerConfig:
     sequence_blocks: int = 0
     acceptance: tuple[float, ...] = ()
     recompute_last_block: bool = False
+    rules: SchedulerRules = "vllm"
+    recv_interval: int = 1
 
     @property
     def queries(self) -> int:

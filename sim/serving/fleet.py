@@ -8,14 +8,14 @@ each routing decision, and under closed-loop load to each finish.
 from collections.abc import Generator
 from dataclasses import dataclass
 from math import inf, nextafter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sim.deployment.deployment import Deployment
 from sim.deployment.memory import MemoryMap
-from sim.serving.batch import SchedulerConfig
+from sim.serving.batch import SchedulerConfig, SchedulerRules
 from sim.serving.book import DONE, REFUSED, RequestBook
 from sim.serving.engine import Engine
 from sim.serving.invariants import check_run, checks_wanted
@@ -23,7 +23,7 @@ from sim.serving.kv_cache import Path, Table
 from sim.serving.lockstep import LockstepRanks
 from sim.serving.records import FINISHED, REJECTED, UNFINISHED, Recomputes, RequestTable, RunResult
 from sim.serving.routers import Replicas, Router, RouterName, make_router
-from sim.serving.scheduler import Scheduler
+from sim.serving.schedulers import make_scheduler
 from sim.serving.speculation import paces
 from sim.serving.tape import RunTape, segments, series, spent
 from sim.timing.surface_protocol import Surface
@@ -80,6 +80,8 @@ def serve(
         long_prefill_token_threshold=engine.long_prefill_token_threshold,
         acceptance=() if speculation is None else speculation.acceptance,
         recompute_last_block=speculation is not None and speculation.shares_weights,
+        rules=cast("SchedulerRules", engine.scheduler),
+        recv_interval=engine.scheduler_recv_interval,
     )
     ranks = deployment.lockstep_ranks
     apart = parallel.dp // ranks
@@ -120,7 +122,7 @@ class _Fleet:
 
     def _engine(self, surface: Surface, tape: RunTape, step_by_step: bool) -> Engine:
         config = self.config.scheduler
-        ranks = [Scheduler(config, self.book, surface.windows) for _ in range(self.config.ranks)]
+        ranks = [make_scheduler(config, self.book, surface.windows) for _ in range(self.config.ranks)]
         unit = ranks[0] if len(ranks) == 1 else LockstepRanks(ranks)
         depth = 2 if config.async_scheduling else 1
         return Engine(unit, self.book, surface, tape, depth=depth, step_by_step=step_by_step)

@@ -40,7 +40,7 @@ class LockstepRanks:
 
     def submit(self, request: int) -> None:
         """The request enters the least loaded rank's queue; the first of equals."""
-        rank = min(self.ranks, key=lambda r: 4 * len(r.waiting) + len(r.running))
+        rank = min(self.ranks, key=lambda r: 4 * r.queued + len(r.running))
         self.rank_of[request] = rank
         rank.submit(request)
 

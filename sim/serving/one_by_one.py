@@ -94,7 +94,7 @@ class _Call:
         needed = scheduler.blocks_for(covered) - book.blocks[request]
         removed = 0
         while needed > scheduler.cache.free:
-            victim = self._victim()
+            victim = scheduler.victim(self.order)
             self.order.remove(victim)
             returned = self.scheduled.pop(victim, None)
             if returned is not None:
@@ -104,12 +104,6 @@ class _Call:
             if victim == request:
                 return None
         return removed
-
-    def _victim(self) -> int:
-        if not self.s.config.priority:
-            return self.order[-1]
-        book = self.book
-        return max(self.order, key=lambda r: (book.priority[r], book.arrival[r]))
 
     def _preempt(self, victim: int, taken_back: int) -> None:
         """Recompute later: the blocks go, the generated tokens stay. A token still in flight is credited at
@@ -132,7 +126,7 @@ class _Call:
         scheduler.prefilling.pop(victim, None)
         scheduler.starved.pop(victim, None)
         del scheduler.running[victim]
-        scheduler.waiting.put_back(victim)
+        scheduler.requeue(victim)
         self.batch.preempted = [*self.batch.preempted, victim]
 
     def _price(self) -> None:

@@ -10,6 +10,8 @@ Two ways lead through a call. The short one treats all decodes as one number and
 be preempted or starved in this call; otherwise every sequence is looked at in turn (`one_by_one.py`).
 """
 
+from collections.abc import Sequence
+
 from sim.serving.ahead import time_ahead
 from sim.serving.batch import Batch, SchedulerConfig
 from sim.serving.book import DONE, DRAINING, PREFILL, WAITING, RequestBook
@@ -124,7 +126,7 @@ class Scheduler:
         decoding.advance(1)
         for request in self.prefilling:
             if budget:
-                budget -= self._advance_prefill(request, self._chunk(request, budget, cap), batch)
+                budget -= self.advance_prefill(request, self._chunk(request, budget, cap), batch)
         if self.waiting:
             self.admit(batch, budget, cap)
         if decoding.leaving and decoding.leaving[0][0] < decoding.tick:
@@ -157,14 +159,15 @@ class Scheduler:
         new = book.known[request] - book.computed[request]
         return min(new, cap or new, budget)
 
-    def _advance_prefill(self, request: int, new: int, batch: Batch) -> int:
+    def advance_prefill(self, request: int, new: int, batch: Batch) -> int:
+        """The next `new` tokens of an admitted prompt; returns `new`."""
         book = self.book
         past = book.computed[request]
-        self._compute(request, past, new, batch)
+        self.compute(request, past, new, batch)
         batch.advanced.append((request, new))
         return new
 
-    def _compute(self, request: int, past: int, new: int, batch: Batch) -> None:
+    def compute(self, request: int, past: int, new: int, batch: Batch) -> None:
         """A chunk of a prefill; if all known tokens are then computed, the request yields a token."""
         book, computed = self.book, past + new
         self.grow(request, computed, computed)
@@ -185,7 +188,7 @@ class Scheduler:
 
     def admit(self, batch: Batch, budget: int, cap: int) -> None:
         """Admit from the head of the queue while budget, seats and blocks last; strict order."""
-        book, config, cache, size = self.book, self.config, self.cache, self.size
+        book, config, size = self.book, self.config, self.size
         waiting, running = self.waiting, self.running
         self.blocked = False
         while waiting and budget > 0:
@@ -195,7 +198,7 @@ class Scheduler:
             request = waiting.head()
             known = book.known[request]
             table = book.table[request]
-            hit = MISS if table is None else self._look_up(table, known)
+            hit = MISS if table is None else self.look_up(table, known)
             past = hit.blocks * size
             new = known - past
             if cap and new > cap:
@@ -205,16 +208,22 @@ class Scheduler:
                     self.blocked = not batch.chunks and not config.long_prefill_adaptive
                     return
                 new = budget
-            spare = cache.free - hit.idle - (config.watermark_blocks if running else 0) + hit.blocks
-            reserved = known if config.scheduler_reserve_full_isl else past + new
-            if self.blocks_for(reserved) > spare:
+            if not self.has_room(request, hit, past + new):
                 self.blocked = not config.long_prefill_adaptive or config.scheduler_reserve_full_isl
                 return
             waiting.take()
             budget -= new
-            self._start(request, new, hit, batch)
+            self.start(request, new, hit, batch)
 
-    def _look_up(self, table: Table, known: int) -> Hit:
+    def has_room(self, request: int, hit: Hit, tokens: int) -> bool:
+        """Whether the head of the queue may be admitted to compute up to `tokens` of its tokens now."""
+        cache, config = self.cache, self.config
+        spare = cache.free - hit.idle - (config.watermark_blocks if self.running else 0) + hit.blocks
+        reserved = self.book.known[request] if config.scheduler_reserve_full_isl else tokens
+        return self.blocks_for(reserved) <= spare
+
+    def look_up(self, table: Table, known: int) -> Hit:
+        """What of a prompt of `known` tokens the cache holds; its last token is always computed."""
         if not self.caching:
             return MISS
         hit = self.cache.look_up(table.path, (known - 1) // self.size)
@@ -222,7 +231,8 @@ class Scheduler:
             return self.cache.look_up(table.path, hit.blocks - 1)
         return hit
 
-    def _start(self, request: int, new: int, hit: Hit, batch: Batch) -> None:
+    def start(self, request: int, new: int, hit: Hit, batch: Batch) -> None:
+        """Seat a request, taken from the queue, and compute its first `new` tokens after the hit."""
         book = self.book
         past = hit.blocks * self.size
         resumed = book.preemptions[request] > 0
@@ -239,8 +249,21 @@ class Scheduler:
         self.running[request] = None
         self.prefilling[request] = None
         book.state[request] = PREFILL
-        self._compute(request, past, new, batch)
+        self.compute(request, past, new, batch)
         batch.admitted.append((request, new, past, resumed))
+
+    # -- preemption ---------------------------------------------------------------------------------------
+
+    def victim(self, order: Sequence[int]) -> int:
+        """Who of the running list goes when blocks are short: its last, or the least urgent."""
+        if not self.config.priority:
+            return order[-1]
+        book = self.book
+        return max(order, key=lambda r: (book.priority[r], book.arrival[r]))
+
+    def requeue(self, request: int) -> None:
+        """A preempted request waits again."""
+        self.waiting.put_back(request)
 
     # -- blocks -------------------------------------------------------------------------------------------
 
@@ -353,7 +376,12 @@ class Scheduler:
         """(decodes, Σ context of their next step, running, waiting, blocks held)."""
         decoding, cache = self.decoding, self.cache
         held = cache.size - cache.free
-        return decoding.count, int(decoding.sums[0]), len(self.running), len(self.waiting), held
+        return decoding.count, int(decoding.sums[0]), len(self.running), self.queued, held
+
+    @property
+    def queued(self) -> int:
+        """Requests that have arrived and do not run."""
+        return len(self.waiting)
 
     @property
     def idle(self) -> bool:

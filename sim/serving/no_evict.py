@@ -1,0 +1,47 @@
+"""TensorRT-LLM's GUARANTEED_NO_EVICT: nobody starts who could be interrupted.
+
+A request is admitted if the blocks of its whole prompt and of every token it may generate fit beside those of
+all who run:  Σ blocks(prompt + cap) ≤ blocks of the pool.  Otherwise its rules are those of inflight
+batching: every running sequence decodes, prompts fill what is left of the token budget, first come first
+served. The policy MAX_UTILIZATION, which admits by what is needed now and interrupts the youngest, is
+`Scheduler` itself.
+
+Source: TensorRT-LLM, `batch_manager/capacityScheduler.cpp` and the runtime documentation of its policies.
+"""
+
+from sim.serving.batch import Batch, SchedulerConfig
+from sim.serving.book import RequestBook
+from sim.serving.kv_cache import Hit
+from sim.serving.scheduler import Scheduler
+
+
+class NoEvictScheduler(Scheduler):
+    """Inflight batching without eviction.
+
+    Attributes:
+        promised: blocks that all running sequences hold once they have finished.
+    """
+
+    __slots__ = ("promised",)
+
+    def __init__(self, config: SchedulerConfig, book: RequestBook, windows: tuple[int, ...] = ()) -> None:
+        super().__init__(config, book, windows)
+        self.promised = 0
+
+    def has_room(self, request: int, hit: Hit, tokens: int) -> bool:
+        """Whether the request can run to its end beside everybody else."""
+        return self.promised + self._at_end(request) <= self.cache.size
+
+    def start(self, request: int, new: int, hit: Hit, batch: Batch) -> None:
+        """Seats a request; its last block is promised to it."""
+        self.promised += self._at_end(request)
+        super().start(request, new, hit, batch)
+
+    def deliver(self, batch: Batch, time: float) -> None:
+        """As `Scheduler.deliver`; who finishes gives its promise back."""
+        for request in batch.finishing:
+            self.promised -= self._at_end(request)
+        super().deliver(batch, time)
+
+    def _at_end(self, request: int) -> int:
+        return self.blocks_for(self.book.prompt[request] + self.book.cap[request])
