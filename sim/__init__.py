@@ -16,7 +16,15 @@ if TYPE_CHECKING:
     from sim.errors import UserError
     from sim.planning.sweep.result import SweepResult
     from sim.planning.sweep.run import sweep
-    from sim.report import html_explain, html_memory_curve, html_report, html_sweep, html_validate_serving
+    from sim.report import (
+        html_explain,
+        html_memory_curve,
+        html_report,
+        html_sweep,
+        html_validate_serving,
+        write_run_trace,
+        write_step_trace,
+    )
     from sim.scenario.catalogue import (
         HardwareProfile,
         describe_hardware,
@@ -70,6 +78,8 @@ _HOME = {
     "validate_memory": "sim.validation.memory",
     "validate_scheduler": "sim.validation",
     "validate_serving": "sim.validation.serving",
+    "write_run_trace": "sim.report",
+    "write_step_trace": "sim.report",
 }
 
 __all__ = [
@@ -107,6 +117,8 @@ __all__ = [
     "validate_memory",
     "validate_scheduler",
     "validate_serving",
+    "write_run_trace",
+    "write_step_trace",
 ]
 
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sim.cli.options import FidelityName, HtmlFile, JsonFile, ScenarioFile, Sets, overrides
+from sim.cli.options import FidelityName, HtmlFile, JsonFile, ScenarioFile, Sets, TimelineFile, overrides
 from sim.cli.output import console, require_outputs, side_by_side, table, write_json, write_page
 from sim.cli.wording import layout, percent, significant
 
@@ -29,17 +29,20 @@ def explain(
     fidelity: FidelityName = None,
     json: JsonFile = None,
     html: HtmlFile = None,
+    timeline: TimelineFile = None,
 ) -> None:
     """Show where one engine step's time goes, operator by operator, against the speed of light."""
     import sim
     from sim.cli.run_tables import print_assumptions
 
-    require_outputs(scenario, json, html)
+    require_outputs(scenario, json, html, timeline)
     loaded = sim.load(scenario, overrides(sets, fidelity))
     step = sim.explain(loaded, decode=decode, context=context, prefill=prefill, prefix=prefix)
     write_json(json, step.to_json())
     if html is not None:
         write_page(html, sim.html_explain(step))
+    if timeline is not None:
+        sim.write_step_trace(step, timeline)
     out = console(json)
     _print_step(out, step)
     print_assumptions(out, step.assumptions)

@@ -35,6 +35,15 @@ HtmlFile = Annotated[
     Path | None,
     typer.Option("--html", metavar="FILE", help="Write one self-contained page.", show_default=False),
 ]
+TimelineFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--timeline",
+        metavar="FILE",
+        help="Write the timeline as trace events, for ui.perfetto.dev.",
+        show_default=False,
+    ),
+]
 
 
 def overrides(sets: list[str] | None, fidelity: str | None, seed: int | None = None) -> list[str]:

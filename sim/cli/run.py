@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sim.cli.options import FidelityName, HtmlFile, JsonFile, ScenarioFile, Sets, overrides
+from sim.cli.options import FidelityName, HtmlFile, JsonFile, ScenarioFile, Sets, TimelineFile, overrides
 from sim.cli.output import console, require_outputs, write_json, write_page
 
 if TYPE_CHECKING:
@@ -40,12 +40,13 @@ def run(
     html: HtmlFile = None,
     requests: RequestsFile = None,
     resolved: ResolvedFile = None,
+    timeline: TimelineFile = None,
 ) -> None:
     """Simulate serving a scenario: throughput, latency, goodput, and which resource bounds them."""
     import sim
     from sim.cli.run_tables import print_outcome
 
-    require_outputs(scenario, json, html, requests, resolved)
+    require_outputs(scenario, json, html, requests, resolved, timeline)
     if requests is not None:
         from sim.metrics import require_request_format
 
@@ -57,7 +58,11 @@ def run(
         outcome.write_requests(requests)
     if html is not None:
         write_page(html, sim.html_report(outcome))
-    print_outcome(console(json), outcome)
+    thinned = sim.write_run_trace(outcome, timeline) if timeline is not None else ()
+    out = console(json)
+    print_outcome(out, outcome)
+    for sentence in thinned:
+        out.print(f"{timeline}: {sentence}", markup=False)
 
 
 def _write_resolved(outcome: "Outcome", json: str | None, resolved: Path | None) -> None:
