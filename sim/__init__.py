@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sim.report import (
         html_explain,
         html_memory_curve,
+        html_operators,
         html_report,
         html_sweep,
         html_validate_serving,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from sim.scenario.simulation import Outcome, simulate
     from sim.validation import validate_scheduler
     from sim.validation.memory import MemoryReport, validate_memory
+    from sim.validation.operators import OperatorReport, validate_operators
     from sim.validation.serving import ServingReport, validate_serving
 
 _HOME = {
@@ -50,6 +52,7 @@ _HOME = {
     "MemoryCurve": "sim.scenario.memory_curve",
     "MemoryReport": "sim.validation.memory",
     "MemoryRun": "sim.scenario.memory_run",
+    "OperatorReport": "sim.validation.operators",
     "Outcome": "sim.scenario.simulation",
     "Scenario": "sim.scenario.scenario",
     "ServingReport": "sim.validation.serving",
@@ -61,6 +64,7 @@ _HOME = {
     "explain": "sim.scenario.explanation",
     "html_explain": "sim.report",
     "html_memory_curve": "sim.report",
+    "html_operators": "sim.report",
     "html_report": "sim.report",
     "html_validate_serving": "sim.report",
     "html_sweep": "sim.report",
@@ -76,6 +80,7 @@ _HOME = {
     "simulate": "sim.scenario.simulation",
     "sweep": "sim.planning.sweep.run",
     "validate_memory": "sim.validation.memory",
+    "validate_operators": "sim.validation.operators",
     "validate_scheduler": "sim.validation",
     "validate_serving": "sim.validation.serving",
     "write_run_trace": "sim.report",
@@ -88,6 +93,7 @@ __all__ = [
     "MemoryCurve",
     "MemoryReport",
     "MemoryRun",
+    "OperatorReport",
     "Outcome",
     "Scenario",
     "ServingReport",
@@ -100,6 +106,7 @@ __all__ = [
     "explain",
     "html_explain",
     "html_memory_curve",
+    "html_operators",
     "html_report",
     "html_sweep",
     "html_validate_serving",
@@ -115,6 +122,7 @@ __all__ = [
     "simulate",
     "sweep",
     "validate_memory",
+    "validate_operators",
     "validate_scheduler",
     "validate_serving",
     "write_run_trace",

@@ -10,8 +10,10 @@ GIB, MIB = 2.0**30, 2.0**20
 
 _NO_KERNELS = KernelFamily(
     name="none", gemm_mma={}, gemm_hbm=1, gemm_launch=0, gemm_feed=1, gemm_unpack=0,
-    gemm_core_hbm=1, tile_latency=0, split_k_launch=0, overlap_norm=1,
-    quant_launch=0, prefill_mma={}, prefill_exp=1, prefill_launch=0, prefill_passes=1,
+    gemm_core_hbm=1, gemm_split_k={}, gemm_largest_tile={}, tile_latency=0, split_k_launch=0, overlap_norm=1,
+    quant_launch=0, quant_kernels={}, quant_passes={}, prefill_mma={}, prefill_exp=1, prefill_launch=0,
+    prefill_passes={}, mla_prefill_passes={}, mla_prefill_expands=1, decode_cache={}, mla_decode_cache={},
+    mla_decode_split=1, moe_own_pairs=1,
     prefill_tile_latency=0, decode_hbm=1, decode_mma=1, decode_launch=0, decode_core_hbm=1,
     mla_decode_hbm=1, mla_decode_mma=1, mla_decode_launch=0, moe_mma={},
     moe_hbm=1, moe_launch=0, moe_unpack=0, moe_io_passes={}, elementwise_hbm=1, elementwise_launch=0,

@@ -1,5 +1,5 @@
-"""`bandwall validate scheduler | memory | serving`: against recorded decisions of the real scheduler, against
-public DRAM simulators, and against measured serving cases."""
+"""`bandwall validate scheduler | memory | operators | serving`: against recorded decisions of the real
+scheduler, public DRAM simulators, measured tables of operators, and measured serving cases."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,6 +8,7 @@ import typer
 
 from sim.cli.options import JsonFile
 from sim.cli.output import console, require_outputs, table, write_json
+from sim.cli.validate_operators import operators
 from sim.cli.validate_serving import serving
 from sim.cli.wording import percent, significant
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 SHOWN_GROUPS = 20
 
 verbs = typer.Typer(help="Against references and silicon.")
+verbs.command()(operators)
 verbs.command()(serving)
 
 Files = Annotated[

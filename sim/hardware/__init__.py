@@ -2,7 +2,7 @@
 
 from sim.hardware.catalogue import chip_names, cluster_names, complete_cluster, read_chip, read_cluster
 from sim.hardware.describe import Description, describe, describe_chip, describe_cluster
-from sim.hardware.loading import load_chip, load_cluster
+from sim.hardware.loading import load_chip, load_cluster, load_family
 from sim.hardware.resolve import resolve_chip, resolve_cluster
 from sim.hardware.schema import ChipProfile, ClusterProfile
 
@@ -18,6 +18,7 @@ __all__ = [
     "describe_cluster",
     "load_chip",
     "load_cluster",
+    "load_family",
     "read_chip",
     "read_cluster",
     "resolve_chip",

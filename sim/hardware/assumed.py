@@ -92,6 +92,7 @@ RULES: dict[str, Rule] = {
     "compute.vector_flops": _vector_flops,
     "compute.exp_rate": _exp_rate,
     "sram.bandwidth": _feed,
+    "sram.multicast": _constant(1, 1, 2, NUMBER, "no operand serves several cores at once"),
     "memory.visible": _visible,
     "memory.outstanding": _outstanding,
     "dispatch.gap": _constant(0.5e-6, 2e-6, 10e-6, TIME, "a command processor in graph mode"),

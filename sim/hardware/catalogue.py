@@ -67,6 +67,15 @@ def read_chip(name_or_path: str, base: Path | None = None) -> Tree:
     return complete_chip(_mapping(document.tree, document), document, folder)
 
 
+def read_family(name: str) -> Tree:
+    """The kernel parameters of a shipped family, a valid `Kernels`.
+
+    Raises:
+        UserError: for an unknown name, with the nearest one.
+    """
+    return _part("family", name, None, "kernels")
+
+
 def complete_chip(
     tree: Tree, document: Document, folder: Path | None, prefix: tuple[str | int, ...] = ()
 ) -> Tree:

@@ -28,11 +28,12 @@ class Compute:
 @dataclass(frozen=True, slots=True)
 class Sram:
     """On-chip memory: bytes per core, bytes shared (last-level cache or 0), and the aggregate bandwidth
-    (B/s) at which operands reach the cores from the shared level."""
+    (B/s) at which operands reach the cores from the shared level, `multicast` cores per read."""
 
     per_core: float
     shared: float
     bandwidth: float
+    multicast: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,15 @@ class KernelFamily:
     saturated kernel sustains, `*_hbm` the share of HBM bandwidth (DRAM and kernel loss as one prior),
     `*_launch` the fixed time of a kernel inside a graph, `*tile_latency` that of one tile on its core,
     `*_core_hbm` how many times its even share of HBM bandwidth one core can draw, `*_unpack` the vector
-    operations that turn one stored weight into an operand.
+    operations that turn one stored weight into an operand, `*_cache` the rate at which a cache of a type is
+    read in `*_decode_hbm`s.
+
+    How kernels are built: `gemm_split_k` is 1 where a product's inner dimension may be split,
+    `gemm_largest_tile` the longest side of its tiles; `quant_kernels` quantise activations before a product
+    and go `quant_passes` times through what is read and written; `mla_prefill_expands` is 1 where a prompt's
+    latents are expanded, 0 where it is absorbed like a decode; `mla_decode_split` 1 where a context is split
+    over cores; `moe_own_pairs` 1 where the kernels around the experts go through a rank's own (token, expert)
+    pairs, 0 where through those of all ranks.
     """
 
     name: str
@@ -87,27 +96,37 @@ class KernelFamily:
     gemm_feed: float
     gemm_unpack: float
     gemm_core_hbm: float
+    gemm_split_k: Mapping[str, float]
+    gemm_largest_tile: Mapping[str, float]
     tile_latency: float
     split_k_launch: float
     overlap_norm: float
     quant_launch: float
+    quant_kernels: Mapping[str, float]
+    quant_passes: Mapping[str, float]
     prefill_mma: Mapping[str, float]
     prefill_exp: float
     prefill_launch: float
-    prefill_passes: float
+    prefill_passes: Mapping[str, float]
+    mla_prefill_passes: Mapping[str, float]
+    mla_prefill_expands: float
     prefill_tile_latency: float
     decode_hbm: float
     decode_mma: float
     decode_launch: float
     decode_core_hbm: float
+    decode_cache: Mapping[str, float]
     mla_decode_hbm: float
     mla_decode_mma: float
     mla_decode_launch: float
+    mla_decode_cache: Mapping[str, float]
+    mla_decode_split: float
     moe_mma: Mapping[str, float]
     moe_hbm: float
     moe_launch: float
     moe_unpack: float
     moe_io_passes: Mapping[str, float]
+    moe_own_pairs: float
     elementwise_hbm: float
     elementwise_launch: float
 

@@ -25,6 +25,8 @@ def _with_default(by_type: dict[Key, NumberFigure]) -> dict[Key, NumberFigure]:
 
 
 Shares = Annotated[dict[Key, Share], AfterValidator(_with_default)]
+Flag = NumberFigure
+Flags = Annotated[dict[Key, Flag], AfterValidator(_with_default)]
 Factors = Annotated[dict[Key, Factor], AfterValidator(_with_default)]
 
 
@@ -37,27 +39,37 @@ class Kernels(Part):
     gemm_feed: Factor
     gemm_unpack: NumberFigure
     gemm_core_hbm: Factor
+    gemm_split_k: Flags
+    gemm_largest_tile: Factors
     tile_latency: TimeFigure
     split_k_launch: TimeFigure
     overlap_norm: Factor
     quant_launch: TimeFigure
+    quant_kernels: Factors
+    quant_passes: Factors
     prefill_mma: Shares
     prefill_exp: Factor
     prefill_launch: TimeFigure
-    prefill_passes: Factor
+    prefill_passes: Factors
+    mla_prefill_passes: Factors
+    mla_prefill_expands: Flag
     prefill_tile_latency: TimeFigure
     decode_hbm: Share
     decode_mma: Share
     decode_launch: TimeFigure
     decode_core_hbm: Factor
+    decode_cache: Factors
     mla_decode_hbm: Share
     mla_decode_mma: Share
     mla_decode_launch: TimeFigure
+    mla_decode_cache: Factors
+    mla_decode_split: Flag
     moe_mma: Shares
     moe_hbm: Share
     moe_launch: TimeFigure
     moe_unpack: NumberFigure
     moe_io_passes: Factors
+    moe_own_pairs: Flag
     elementwise_hbm: Share
     elementwise_launch: TimeFigure
 
@@ -81,27 +93,37 @@ def resolve_kernels(name: str, kernels: Kernels, resolution: Resolution) -> Kern
         gemm_feed=take("gemm_feed", kernels.gemm_feed),
         gemm_unpack=take("gemm_unpack", kernels.gemm_unpack),
         gemm_core_hbm=take("gemm_core_hbm", kernels.gemm_core_hbm),
+        gemm_split_k=by_type("gemm_split_k", kernels.gemm_split_k),
+        gemm_largest_tile=by_type("gemm_largest_tile", kernels.gemm_largest_tile),
         tile_latency=take("tile_latency", kernels.tile_latency),
         split_k_launch=take("split_k_launch", kernels.split_k_launch),
         overlap_norm=take("overlap_norm", kernels.overlap_norm),
         quant_launch=take("quant_launch", kernels.quant_launch),
+        quant_kernels=by_type("quant_kernels", kernels.quant_kernels),
+        quant_passes=by_type("quant_passes", kernels.quant_passes),
         prefill_mma=by_type("prefill_mma", kernels.prefill_mma),
         prefill_exp=take("prefill_exp", kernels.prefill_exp),
         prefill_launch=take("prefill_launch", kernels.prefill_launch),
-        prefill_passes=take("prefill_passes", kernels.prefill_passes),
+        prefill_passes=by_type("prefill_passes", kernels.prefill_passes),
+        mla_prefill_passes=by_type("mla_prefill_passes", kernels.mla_prefill_passes),
+        mla_prefill_expands=take("mla_prefill_expands", kernels.mla_prefill_expands),
         prefill_tile_latency=take("prefill_tile_latency", kernels.prefill_tile_latency),
         decode_hbm=take("decode_hbm", kernels.decode_hbm),
         decode_mma=take("decode_mma", kernels.decode_mma),
         decode_launch=take("decode_launch", kernels.decode_launch),
         decode_core_hbm=take("decode_core_hbm", kernels.decode_core_hbm),
+        decode_cache=by_type("decode_cache", kernels.decode_cache),
         mla_decode_hbm=take("mla_decode_hbm", kernels.mla_decode_hbm),
         mla_decode_mma=take("mla_decode_mma", kernels.mla_decode_mma),
         mla_decode_launch=take("mla_decode_launch", kernels.mla_decode_launch),
+        mla_decode_cache=by_type("mla_decode_cache", kernels.mla_decode_cache),
+        mla_decode_split=take("mla_decode_split", kernels.mla_decode_split),
         moe_mma=by_type("moe_mma", kernels.moe_mma),
         moe_hbm=take("moe_hbm", kernels.moe_hbm),
         moe_launch=take("moe_launch", kernels.moe_launch),
         moe_unpack=take("moe_unpack", kernels.moe_unpack),
         moe_io_passes=by_type("moe_io_passes", kernels.moe_io_passes),
+        moe_own_pairs=take("moe_own_pairs", kernels.moe_own_pairs),
         elementwise_hbm=take("elementwise_hbm", kernels.elementwise_hbm),
         elementwise_launch=take("elementwise_launch", kernels.elementwise_launch),
     )

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from sim.figures import Assumption, Resolution
-from sim.hardware.catalogue import read_chip, read_cluster
-from sim.hardware.chip import Chip
+from sim.hardware.catalogue import read_chip, read_cluster, read_family
+from sim.hardware.chip import Chip, KernelFamily
 from sim.hardware.cluster import Cluster
+from sim.hardware.kernels import Kernels, resolve_kernels
 from sim.hardware.resolve import resolve_chip, resolve_cluster
 from sim.hardware.schema import ChipProfile, ClusterProfile
 
@@ -30,3 +31,14 @@ def load_cluster(name_or_path: str, base: Path | None = None) -> tuple[Cluster, 
     resolution = Resolution()
     cluster = resolve_cluster(ClusterProfile.model_validate(read_cluster(name_or_path, base)), resolution)
     return cluster, resolution.assumptions
+
+
+def load_family(name: str) -> tuple[KernelFamily, list[Assumption]]:
+    """A shipped family's kernel parameters with every figure at its value, and the figures.
+
+    Raises:
+        UserError: for an unknown name.
+    """
+    resolution = Resolution("kernels")
+    kernels = resolve_kernels(name, Kernels.model_validate(read_family(name)), resolution)
+    return kernels, resolution.assumptions

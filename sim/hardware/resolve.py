@@ -130,6 +130,7 @@ def _sram(part: _Part) -> Sram:
         per_core=part.take("sram.per_core", sram.per_core),
         shared=part.or_zero("sram.shared", sram.shared),
         bandwidth=part.take("sram.bandwidth", sram.bandwidth),
+        multicast=part.take("sram.multicast", sram.multicast),
     )
 
 

@@ -40,11 +40,13 @@ class ComputeProfile(Part):
 
 
 class SramProfile(Part):
-    """On-chip memory: per core, shared by all cores, and the rate at which operands reach the cores."""
+    """On-chip memory: per core, shared by all cores, the rate at which operands reach the cores, and how many
+    cores one read of an operand can serve."""
 
     per_core: Size
     shared: BytesFigure | None = None
     bandwidth: Speed | None = None
+    multicast: Factor | None = None
 
 
 class NocProfile(Part):

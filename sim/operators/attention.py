@@ -120,9 +120,10 @@ class AttentionBlock:
             return [
                 PrefillAttention("index_scores", GROUP, self.count, whole, index),
                 _streamed("index_top_k", self.count, pairs, 4, 4),
-                PrefillAttention("mla_prefill", GROUP, self.count, work, heads),
+                PrefillAttention("mla_prefill", GROUP, self.count, work, heads, expanded=True),
             ]
-        attention = PrefillAttention("prefill", GROUP, self.count, work, self._full_heads(a))
+        expanded = isinstance(a, Mla)
+        attention = PrefillAttention("prefill", GROUP, self.count, work, self._full_heads(a), expanded)
         if isinstance(a, Gqa) or self._expands:
             return [attention]
         return [*self._expansion(a, work), attention]

@@ -35,6 +35,19 @@ class ChunkWork:
     tiles: float
     longest: int
 
+    def times(self, copies: int) -> "ChunkWork":
+        """The sums of `copies` such sets of chunks."""
+        return ChunkWork(
+            copies * self.chunks,
+            copies * self.new,
+            copies * self.seen,
+            copies * self.pairs,
+            copies * self.rows,
+            copies * self.seen_rows,
+            copies * self.tiles,
+            self.longest,
+        )
+
 
 def padded_rows(new: int) -> int:
     """Rows kernels compute for a chunk: whole tiles, or whole `ROWS` for less than one tile."""

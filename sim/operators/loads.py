@@ -62,22 +62,28 @@ class ExpertLoads:
     Attributes:
         pairs: (token, expert) pairs; active: experts with at least one; tiles: row tiles per expert summed,
             with a last axis over `TILE_ROWS`.
-        tokens: tokens of all ranks, by case.
+        tokens: tokens of all ranks, by case; all_pairs: (token, expert) pairs of all ranks, by case.
     """
 
     pairs: Array
     active: Array
     tiles: Array
     tokens: Array
+    all_pairs: Array
 
 
-def expert_loads(counts: Array, tokens: Array, ep: int) -> ExpertLoads:
-    """Loads of `ep` ranks from counts (case, draw, expert) of cases with `tokens` tokens each."""
+def expert_loads(counts: Array, tokens: Array, ep: int, all_pairs: Array | None = None) -> ExpertLoads:
+    """Loads of `ep` ranks from counts (case, draw, expert) of cases with `tokens` tokens each.
+
+    `all_pairs` are given where the counts are those of some of the ranks only.
+    """
     cases, draws, experts = counts.shape
     by_rank = counts.reshape(cases, draws, ep, experts // ep)
     pairs = by_rank.sum(axis=3)
     tiles = np.stack([np.ceil(by_rank / rows).sum(axis=3) for rows in TILE_ROWS], axis=3)
-    return ExpertLoads(pairs, (by_rank > 0).sum(axis=3).astype(np.float64), tiles, tokens)
+    active = (by_rank > 0).sum(axis=3).astype(np.float64)
+    everyone = counts.sum(axis=2).mean(axis=1) if all_pairs is None else all_pairs
+    return ExpertLoads(pairs, active, tiles, tokens, everyone)
 
 
 @lru_cache(maxsize=64)

@@ -7,7 +7,6 @@ the step runs. Bytes are compulsory: every weight, key, value and activation onc
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 from sim.models.dtypes import bytes_per_value, weight_bytes_per_value
 from sim.operators.chunks import ChunkWork
@@ -67,7 +66,7 @@ class Gemm:
 class Elementwise:
     """A norm, activation, gate, quantiser or sampler: `values` bytes streamed per row, read and written.
 
-    `launch` is "kernel" for a kernel of its own, "quantise" for an activation quantiser.
+    `produces` is the type an activation quantiser writes, empty for any other kernel.
     """
 
     name: str
@@ -76,7 +75,7 @@ class Elementwise:
     rows: Array
     bytes_per_row: float
     flops_per_row: float
-    launch: Literal["kernel", "quantise"] = "kernel"
+    produces: str = ""
 
     @property
     def flops(self) -> Array:
@@ -174,6 +173,8 @@ class PrefillAttention:
 
     flops = flops_per_pair · pairs, pairs = Σ chunks Σ new tokens of the tokens they may see
     hbm   = queries and outputs of the new tokens, cache of all tokens seen
+
+    `expanded`: MLA's latents expanded to keys and values before it, so that it prepares less itself.
     """
 
     name: str
@@ -181,6 +182,7 @@ class PrefillAttention:
     count: int
     work: ChunkWork
     heads: Heads
+    expanded: bool = False
 
     @property
     def arithmetic(self) -> str:

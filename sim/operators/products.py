@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 
 from sim.deployment.deployment import Precision
 from sim.deployment.precision import arithmetic_type
+from sim.models.dtypes import bytes_per_value
 from sim.models.matrices import Matrix
 from sim.operators.operators import Elementwise, Gemm
-from sim.operators.quantities import Array
+from sim.operators.quantities import ACTIVATION_BYTES, Array
 
 _QUANTISED = ("fp8", "int8", "fp4")
 """Activation types that a kernel of its own produces from bf16."""
@@ -53,12 +54,13 @@ def product(
     gemm = Gemm(name, group, count, rows, inner, columns, weights, arithmetic, arithmetic)
     if arithmetic not in _QUANTISED:
         return (gemm,)
-    return (quantiser(name, group, count, rows, inner), gemm)
+    return (quantiser(name, group, count, rows, inner, arithmetic), gemm)
 
 
-def quantiser(name: str, group: str, count: int, rows: Array, inner: int) -> Elementwise:
-    """bf16 activations read, 8-bit ones written: 3 bytes and 2 operations per value."""
-    return Elementwise(f"{name}_quantise", group, count, rows, 3.0 * inner, 2.0 * inner, "quantise")
+def quantiser(name: str, group: str, count: int, rows: Array, inner: int, produces: str) -> Elementwise:
+    """bf16 activations read, narrower ones written; 2 operations per value."""
+    width = ACTIVATION_BYTES + bytes_per_value(produces)
+    return Elementwise(f"{name}_quantise", group, count, rows, width * inner, 2.0 * inner, produces)
 
 
 def fused_product(

@@ -10,6 +10,7 @@ Decode (per layer, all sequences; work items of one KV head of one sequence, spl
   g    = query heads per KV head, times query tokens, padded to 64 rows of the matrix engine
   T    = t0 + ‖KV + io over η_b·B, compute, one item's piece at one core's share c·η_b·B/n_c‖_p
   compute = max( 2·n·kv·g·L(d + d_v)/(η_c·P), scores/(η_s·X) )
+  A kernel that does not split the context has a core walk all of it, ⌈n·kv·⌈g/64⌉/n_c⌉ times in turn.
 A recurrence: T = t0 + ‖bytes/(η_b·B), flops/rate‖_p, chunks on matrix engines, single steps on vectors.
 
 τ is the family's `prefill_tile_latency`, start and end of one block of queries, paid once where a core
@@ -18,6 +19,7 @@ prefetches the next; c is its `decode_core_hbm`.
 Form, constants and how well they fit: docs/operators.md.
 """
 
+from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
@@ -52,35 +54,81 @@ def price_prefill(attention: PrefillAttention, rates: Rates) -> tuple[float, flo
     fresh = work.rows * (heads.query * heads.qk_dim + heads.cache_values) * ACTIVATION_BYTES
     merged = (compute**p + memory**p) ** (1.0 / p)
     of_compute = merged * (compute / merged) ** p
-    passes = k.prefill_passes * fresh / rates.hbm
+    by_cache = k.mla_prefill_passes if attention.expanded else k.prefill_passes
+    passes = share(by_cache, heads.cache) * fresh / rates.hbm
     return k.prefill_launch + rates.gap, of_compute, merged - of_compute + passes
 
 
 def price_decode(attention: DecodeAttention, rates: Rates) -> Priced:
     """Time of the decodes over all cases; nothing where there are none."""
     heads, k, p = attention.heads, rates.kernels, rates.kernels.overlap_norm
-    eta_b, eta_c, launch = (
-        (k.mla_decode_hbm, k.mla_decode_mma, k.mla_decode_launch)
-        if attention.latent
-        else (k.decode_hbm, k.decode_mma, k.decode_launch)
-    )
-    hbm = eta_b * rates.hbm
-    per_kv = attention.queries * heads.query / heads.kv
-    padding = ceil(per_kv / MATRIX_ROWS) * MATRIX_ROWS / per_kv
+    kernel = decode_kernel(attention, rates)
+    hbm = kernel.hbm * rates.hbm
     compute = np.maximum(
-        padding * attention.flops / (eta_c * rates.peak(heads.arithmetic)),
+        _padding(attention) * attention.flops / kernel.rate,
         attention.exps / (k.prefill_exp * rates.exp),
     )
-    memory = norm(p, attention.hbm_bytes / hbm, _one_piece(attention, rates, hbm))
-    priced = overlapped(np.full_like(compute, launch + rates.gap), compute, memory, p)
+    moved = attention.hbm_bytes
+    memory = np.maximum(rates.from_hbm(moved, moved) / hbm, rates.from_shared(moved))
+    if kernel.splits:
+        memory = norm(p, memory, _one_piece(attention, rates, hbm))
+    else:
+        compute = np.maximum(compute, _one_sequence(attention, rates, kernel.rate))
+    priced = overlapped(np.full_like(compute, kernel.launch + rates.gap), compute, memory, p)
     some = (attention.sequences > 0).astype(np.float64)
     return Priced(priced.launch * some, priced.compute * some, priced.hbm * some, priced.link)
 
 
+@dataclass(frozen=True, slots=True)
+class DecodeKernel:
+    """Parameters of one decode kernel: share of HBM, FLOP/s of all cores, s of launch, whether it splits a
+    context over cores."""
+
+    hbm: float
+    rate: float
+    launch: float
+    splits: bool
+
+
+def decode_kernel(attention: DecodeAttention, rates: Rates) -> DecodeKernel:
+    """The family's kernel for these heads and this type of cache."""
+    heads, k = attention.heads, rates.kernels
+    peak = rates.peak(heads.arithmetic)
+    if attention.latent:
+        hbm = k.mla_decode_hbm * share(k.mla_decode_cache, heads.cache)
+        return DecodeKernel(hbm, k.mla_decode_mma * peak, k.mla_decode_launch, k.mla_decode_split > 0)
+    hbm = k.decode_hbm * share(k.decode_cache, heads.cache)
+    return DecodeKernel(hbm, k.decode_mma * peak, k.decode_launch, splits=True)
+
+
+def _blocks(attention: DecodeAttention) -> int:
+    """Blocks of matrix rows that hold the queries of one KV head."""
+    return ceil(_rows(attention) / MATRIX_ROWS)
+
+
+def _rows(attention: DecodeAttention) -> float:
+    return attention.queries * attention.heads.query / attention.heads.kv
+
+
+def _padding(attention: DecodeAttention) -> float:
+    """Matrix rows computed per row asked for."""
+    return _blocks(attention) * MATRIX_ROWS / _rows(attention)
+
+
+def _one_sequence(attention: DecodeAttention, rates: Rates, rate: float) -> Array:
+    """Time of cores that each walk the whole context of one sequence, KV head and block of query heads."""
+    heads, mean = attention.heads, _mean_context(attention)
+    waves = np.ceil(attention.sequences * heads.kv * _blocks(attention) / rates.cores)
+    return waves * mean * 2.0 * MATRIX_ROWS * (heads.qk_dim + heads.v_dim) * rates.cores / rate
+
+
+def _mean_context(attention: DecodeAttention) -> Array:
+    return attention.context / np.maximum(attention.sequences, 1e-9)
+
+
 def _one_piece(attention: DecodeAttention, rates: Rates, hbm: float) -> Array:
     """Time in which one core draws one work item's piece of cache, at most `PIECE` tokens of one KV head."""
-    mean = attention.context / np.maximum(attention.sequences, 1e-9)
-    piece = 1.0 / (1.0 / np.maximum(mean, 1e-9) + 1.0 / PIECE)
+    piece = 1.0 / (1.0 / np.maximum(_mean_context(attention), 1e-9) + 1.0 / PIECE)
     per_token = attention.heads.cache_bytes / attention.heads.kv
     return piece * per_token * rates.cores / (rates.kernels.decode_core_hbm * hbm)
 

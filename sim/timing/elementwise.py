@@ -1,7 +1,8 @@
 """Analytic time of norms, activations, gates, quantisers and samplers.
 
-T = t_k + bytes/(η·B): a streaming kernel, with the quantiser's own launch time. Intermediates are taken to
-come from HBM; a chip whose shared memory keeps them does better at small batches, where t_k rules anyway.
+T = t_k + bytes/(η·B): a streaming kernel. A quantiser of activations is n_q kernels which go q times through
+what is read and written: n_q·t_q + q·bytes/(η·B), n_q, q by the type it writes. Intermediates are taken to
+come from HBM; a chip whose shared memory keeps them does better at small batches, where launches rule anyway.
 Vector arithmetic overlaps: the larger of the two counts.
 
 Form and fit: docs/operators.md.
@@ -10,21 +11,31 @@ Form and fit: docs/operators.md.
 import numpy as np
 
 from sim.operators import Elementwise
+from sim.operators.quantities import Array
 from sim.timing.priced import Priced
-from sim.timing.rates import Rates
+from sim.timing.rates import Rates, share
 
 
 def price_elementwise(operator: Elementwise, rates: Rates) -> Priced:
     """Time of one streaming kernel over all cases."""
     k = rates.kernels
-    launch = k.quant_launch if operator.launch == "quantise" else k.elementwise_launch
-    memory = operator.hbm_bytes / (k.elementwise_hbm * rates.hbm)
+    launch, passes = k.elementwise_launch + rates.gap, 1.0
+    if operator.produces:
+        launch = share(k.quant_kernels, operator.produces) * (k.quant_launch + rates.gap)
+        passes = share(k.quant_passes, operator.produces)
+    memory = _memory(passes * operator.hbm_bytes, rates)
     compute = operator.flops / rates.vector
     zero = np.zeros_like(memory)
     bound = compute > memory
     return Priced(
-        np.full_like(memory, launch + rates.gap),
+        np.full_like(memory, launch),
         np.where(bound, compute, zero),
         np.where(bound, zero, memory),
         zero,
     )
+
+
+def _memory(moved: Array, rates: Rates) -> Array:
+    """Seconds of the shared level and of HBM, the longer of the two."""
+    eta = rates.kernels.elementwise_hbm
+    return np.maximum(rates.from_hbm(moved, moved) / (eta * rates.hbm), rates.from_shared(moved))

@@ -4,6 +4,8 @@ For the rank loads {n_e} and each product (N = 2·inter, K = hidden; then N = hi
   tiles = Σ_e ⌈n_e/b_m⌉ · ⌈N/b_n⌉,  waves = ⌈tiles/n_c⌉,  weight bytes = active experts · N·K·w
   t     = min over tiles of ‖waves·t_tile, t_mem‖_p             t_tile as in a plain product
   T     = t_fix + t_1 + t_2 + m_io·(2·tokens·hidden + pairs·(4·hidden + 6·inter))/B
+Kernels that do not compact a rank's own pairs (`moe_own_pairs` 0) have intermediates for the pairs of all
+ranks and go through them, so that more ranks make the products shorter but not what surrounds them.
 The slowest rank counts; the time is the mean over the seeded draws. What it takes beyond the mean rank is
 waiting (imbalance).
 
@@ -26,9 +28,10 @@ def price_experts(experts: Experts, rates: Rates) -> Priced:
     k, loads = rates.kernels, experts.loads
     first_core, first_memory = _grouped(experts, experts.up_columns, experts.hidden, rates)
     second_core, second_memory = _grouped(experts, experts.hidden, experts.inter, rates)
-    around = 2.0 * experts.handled * experts.hidden + loads.pairs * (
-        4.0 * experts.hidden + 6.0 * experts.inter
-    )
+    own = k.moe_own_pairs > 0
+    pairs = loads.pairs if own else loads.all_pairs[:, None, None]
+    tokens = experts.handled if own else loads.tokens[:, None, None]
+    around = 2.0 * tokens * experts.hidden + pairs * (4.0 * experts.hidden + 6.0 * experts.inter)
     streamed = share(k.moe_io_passes, experts.arithmetic) * around / rates.hbm
     compute, memory = first_core + second_core, first_memory + second_memory + streamed
     slowest = (compute + memory).max(axis=2).mean(axis=1)

@@ -50,11 +50,16 @@ class Menu:
 
 
 @lru_cache(maxsize=64)
-def tile_menu(scratchpad: float, splits: bool) -> Menu:
-    """Every combination of row tile, column tile and, if asked for, split that a core's memory holds."""
-    grid = [(m, n, s) for s in (SPLITS if splits else (1,)) for m in ROW_TILES for n in COLUMN_TILES]
-    sides = [(m, n) for m in (*ROW_TILES, *LARGE_TILES) for n in (*COLUMN_TILES, *LARGE_TILES)]
-    grid += [(m, n, 1) for m, n in sides if max(m, n) > ROW_TILES[-1] and tile_bytes(m, n) <= scratchpad]
+def tile_menu(scratchpad: float, splits: bool, largest: float) -> Menu:
+    """Every combination of row tile, column tile and, if asked for, split that a core's memory holds.
+
+    `largest` bounds a tile's sides; from a whole `ROW_TILES` on, memory is the only bound.
+    """
+    small = [(m, n) for m in ROW_TILES for n in COLUMN_TILES if max(m, n) <= largest]
+    grid = [(m, n, s) for s in (SPLITS if splits else (1,)) for m, n in small]
+    if largest >= ROW_TILES[-1]:
+        sides = [(m, n) for m in (*ROW_TILES, *LARGE_TILES) for n in (*COLUMN_TILES, *LARGE_TILES)]
+        grid += [(m, n, 1) for m, n in sides if max(m, n) > ROW_TILES[-1] and tile_bytes(m, n) <= scratchpad]
     m, n, s = (np.array(column, np.float64) for column in zip(*grid, strict=True))
     return Menu(m, n, s)
 
@@ -114,7 +119,9 @@ def product_kernels(
     rates: Rates, inner: int, columns: int, batch: int, weights: str, arithmetic: str
 ) -> Kernels:
     """The menu of one product on one chip."""
-    k, menu = rates.kernels, tile_menu(rates.scratchpad, batch == 1)
+    k = rates.kernels
+    splits = batch == 1 and share(k.gemm_split_k, arithmetic) > 0
+    menu = tile_menu(rates.scratchpad, splits, share(k.gemm_largest_tile, arithmetic))
     depth = np.ceil(inner / menu.splits / DEPTH) * DEPTH
     mma = share(k.gemm_mma, arithmetic)
     width = weight_bytes_per_value(weights)
@@ -136,12 +143,19 @@ def price_gemm(gemm: Gemm, rates: Rates) -> Priced:
     menu = product_kernels(rates, gemm.inner, gemm.columns, gemm.batch, gemm.weights, gemm.arithmetic)
     waves = np.ceil(np.ceil(rows / menu.row_tiles) * menu.tiles_per_row_tile / rates.cores)
     on_core = wave_time(rates, waves, menu.per_tile)
-    memory = np.maximum(gemm.hbm_bytes[:, None] / (k.gemm_hbm * rates.hbm), menu.first_tile)
+    memory = np.maximum(_memory(gemm, rates)[:, None], menu.first_tile)
     merged = norm(k.overlap_norm, on_core, memory)
     reduction = menu.reduction + menu.reduction_per_row * rows
     total = np.where((menu.row_tiles % 64 > 0) & (rows > SMALL_ROWS), np.inf, merged + reduction)
     best = total.argmin(axis=1)[:, None]
     return _priced(k.gemm_launch + rates.gap, best, on_core, memory, merged, reduction, k.overlap_norm)
+
+
+def _memory(gemm: Gemm, rates: Rates) -> Array:
+    """Seconds of the shared level and of HBM, the longer of the two."""
+    moved = gemm.hbm_bytes
+    missed = rates.from_hbm(moved, moved + rates.repeated(gemm.weight_bytes))
+    return np.maximum(missed / (rates.kernels.gemm_hbm * rates.hbm), rates.from_shared(moved))
 
 
 def _priced(

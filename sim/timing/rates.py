@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sim.hardware.chip import Chip, KernelFamily
+from sim.operators.quantities import Array
+from sim.timing.residency import Residency
 from sim.timing.timer import Conditions
 
 WORKING_SET = 256 * 1024
@@ -16,10 +18,12 @@ class Rates:
 
     Attributes:
         cores: matrix engines; peaks: FLOP/s by arithmetic type at the present clock.
-        hbm: B/s of HBM left by others; feed: B/s at which operands reach the cores from the shared level.
+        hbm: B/s of HBM left by others; feed: B/s at which operands reach the cores from the shared level,
+            a read that serves several cores counted for each.
         exp: exponentials/s; vector: FLOP/s of the vector engines.
         scratchpad: bytes of one core's own memory; gap: s between two kernels of a graph that their launch
             times do not contain; link_taken: share of every link taken by others.
+        residency: what a repeated measurement finds in the shared memory; None, as in serving, for nothing.
     """
 
     cores: int
@@ -32,6 +36,20 @@ class Rates:
     gap: float
     link_taken: float
     kernels: KernelFamily
+    residency: Residency | None = None
+
+    def from_hbm(self, moved: Array, working_set: Array) -> Array:
+        """Bytes of `moved` that come from HBM where executions over `working_set` bytes repeat."""
+        return moved if self.residency is None else self.residency.missed(moved, working_set)
+
+    def repeated(self, weights: float) -> float:
+        """Bytes of the further copies of the weights that a repeated measurement goes through."""
+        return 0.0 if self.residency is None else self.residency.rounds(weights) - weights
+
+    def from_shared(self, moved: Array) -> Array:
+        """Seconds in which the shared level delivers what a repeated measurement finds there."""
+        repeated = 0.0 if self.residency is None else 1.0
+        return moved * (repeated / (self.kernels.gemm_feed * self.feed))
 
     @property
     def prefetches(self) -> bool:
@@ -57,7 +75,7 @@ def rates(chip: Chip, conditions: Conditions) -> Rates:
         compute.cores,
         {dtype: peak * clock for dtype, peak in compute.peak.items()},
         chip.memory.bandwidth * (1.0 - conditions.hbm_taken),
-        chip.sram.bandwidth * clock,
+        chip.sram.bandwidth * chip.sram.multicast * clock,
         compute.exp_rate * clock,
         compute.vector_flops * clock,
         chip.sram.per_core,

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Error statistics of a group, percent, and the share of its rows within their tolerance."""
+    """Error statistics of a group, percent, and the share of its rows within their tolerance (NaN: none)."""
 
     keys: Mapping[str, str]
     n: int
@@ -68,14 +69,19 @@ def agreement(rows: Iterable[Compared], names: Iterable[str]) -> tuple[Agreement
 
 
 def _statistics(keys: Mapping[str, str], rows: list[Compared]) -> Agreement:
-    error = np.array([row.error for row in rows])
+    within = float(np.mean([abs(row.error) <= row.tolerance for row in rows]))
+    return statistics(keys, np.array([row.error for row in rows]), within)
+
+
+def statistics(keys: Mapping[str, str], error: NDArray[np.float64], within: float) -> Agreement:
+    """A group's agreement from its signed errors, percent; `within` is NaN where no tolerance is set."""
     size = np.abs(error)
     return Agreement(
         keys,
-        len(rows),
+        len(error),
         mape=float(size.mean()),
         median_ape=float(np.median(size)),
         p90_ape=float(np.quantile(size, 0.9)),
         bias=float(error.mean()),
-        within=float(np.mean([abs(row.error) <= row.tolerance for row in rows])),
+        within=within,
     )

@@ -1,0 +1,73 @@
+"""`bandwall validate operators`: measured tables of single operators against the analytic model."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sim.cli.options import HtmlFile, JsonFile
+from sim.cli.output import console, require_outputs, table, write_json, write_page
+from sim.cli.wording import significant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rich.console import Console
+
+    from sim.validation.agreement import Agreement
+
+SHOWN_GROUPS = 20
+
+Tables = Annotated[
+    list[Path],
+    typer.Argument(metavar="TABLE…", help="Measured tables of operators (Parquet).", show_default=False),
+]
+ParameterChoice = Annotated[
+    str,
+    typer.Option(
+        "--parameters",
+        metavar="WHICH",
+        help="Kernel parameters that may be used: profile (as shipped), prior (of an unmeasured chip), "
+        "family:CHIP (another chip's, the datasheet swapped), or a profile's FILE.",
+    ),
+]
+Every = Annotated[int, typer.Option("--every", metavar="N", min=1, help="Take every N-th row only.")]
+
+
+def operators(
+    tables: Tables,
+    parameters: ParameterChoice = "profile",
+    every: Every = 1,
+    json: JsonFile = None,
+    html: HtmlFile = None,
+) -> None:
+    """Price every operator of measured tables, and compare with the silicon."""
+    import sim
+
+    require_outputs(None, json, html)
+    report = sim.validate_operators(tables, parameters_name=parameters, every=every)
+    write_json(json, report.to_json())
+    if html is not None:
+        write_page(html, sim.html_operators(report))
+    out = console(json)
+    out.print(f"Parameters: {report.provenance}", markup=False)
+    shown = report.groups[:SHOWN_GROUPS]
+    keys = ("operator", "chip", "dtype", "stack")
+    _print_errors(out, f"The worst {len(shown)} of {len(report.groups)} groups", keys, shown)
+    _print_errors(out, "By operator, worst first", ("operator",), report.overall)
+    for reason, rows_left_out in report.skipped.items():
+        out.print(f"Left out, {rows_left_out:,} rows: {reason}", markup=False)
+
+
+def _print_errors(out: "Console", title: str, keys: "Sequence[str]", groups: "Iterable[Agreement]") -> None:
+    rows = [
+        (
+            *(group.keys[key] for key in keys),
+            f"{group.n:,}",
+            *(significant(error) for error in (group.mape, group.median_ape, group.p90_ape)),
+            f"{group.bias:+.1f}",
+        )
+        for group in groups
+    ]
+    columns = (*keys, "n", "mean error %", "median", "90 %", "bias")
+    out.print(table(title, columns, rows, "l" * len(keys) + "r" * 5))

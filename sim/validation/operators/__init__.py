@@ -1,0 +1,116 @@
+"""The operator model against measured tables of single operators.
+
+Each row is an operator with its shape, timed on one chip in one software stack. It is priced by the same
+formulas that price a simulated step, under the conditions of the table's benchmark (sim.timing.residency,
+sim.hardware.stacks), with the parameters the comparison may use.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from sim.operators.quantities import Array
+from sim.validation.operators.attention import (
+    price_attention_decodes,
+    price_attention_prefills,
+    price_latent_decodes,
+    price_latent_prefills,
+)
+from sim.validation.operators.bench import ARITHMETIC, Bench
+from sim.validation.operators.dense import price_absorptions, price_gemms, price_quantisers
+from sim.validation.operators.experts import price_moe
+from sim.validation.operators.modules import price_modules
+from sim.validation.operators.parameters import Parameters, parameters
+from sim.validation.operators.report import Comparison, OperatorReport, report
+from sim.validation.operators.rows import Rows
+from sim.validation.operators.scope import in_scope
+from sim.validation.operators.tables import read_table
+
+PRICES: Mapping[str, Callable[[Rows, Bench], Array]] = {
+    "gemm": price_gemms,
+    "mla_bmm": price_absorptions,
+    "elementwise": price_quantisers,
+    "attn_prefill": price_attention_prefills,
+    "attn_decode": price_attention_decodes,
+    "mla_prefill": price_latent_prefills,
+    "mla_decode": price_latent_decodes,
+    "mla_module": price_modules,
+    "moe": price_moe,
+}
+"""Seconds of a table's rows on a bench."""
+
+MICROSECOND = 1e-6
+
+
+def validate_operators(
+    tables: Sequence[Path], *, parameters_name: str = "profile", every: int = 1
+) -> OperatorReport:
+    """Prices every row of the tables and compares.
+
+    Args:
+        parameters_name: which kernel parameters may be used (sim.validation.operators.parameters).
+        every: take every n-th row only.
+    Raises:
+        UserError: for a table that cannot be understood, unknown parameters, without pyarrow.
+    """
+    chosen = parameters(parameters_name)
+    skipped: Counter[str] = Counter()
+    compared: list[Comparison] = []
+    for path in tables:
+        measured = read_table(path)
+        if measured.outliers:
+            skipped["flagged as an outlier of its series"] += measured.outliers
+        compared += compare(
+            measured.rows.at(np.arange(0, measured.rows.n, every)), path.name, chosen, skipped
+        )
+    return report(chosen.name, chosen.text, compared, skipped)
+
+
+def compare(rows: Rows, source: str, chosen: Parameters, skipped: Counter[str]) -> list[Comparison]:
+    """The rows of one table that can be compared, chip by chip; the others are counted in `skipped`."""
+    price = PRICES.get(rows.table)
+    if price is None:
+        skipped[f"{rows.table}: links are compared by validate network"] += rows.n
+        return []
+    rows, left_out = in_scope(rows)
+    skipped.update(left_out)
+    return [
+        found
+        for (chip,), places in rows.alike("chip")
+        if (found := _on_chip(str(chip), rows.at(places), source, price, chosen, skipped)) is not None
+    ]
+
+
+def _on_chip(
+    chip: str,
+    rows: Rows,
+    source: str,
+    price: Callable[[Rows, Bench], Array],
+    chosen: Parameters,
+    skipped: Counter[str],
+) -> Comparison | None:
+    bench = chosen.bench(chip)
+    if bench is None:
+        skipped[f"no profile of a chip called {chip}"] += rows.n
+        return None
+    for dtype in np.unique(rows.words("dtype")).tolist():
+        if dtype not in ARITHMETIC or ARITHMETIC[dtype][2] not in bench.chip.compute.peak:
+            absent = rows.words("dtype") == dtype
+            skipped[f"{bench.chip.name} has no arithmetic for {dtype}"] += int(absent.sum())
+            rows = rows.at(~absent)
+    simulated = price(rows, bench)
+    return Comparison(
+        source, rows, _groups(rows, bench.chip.name), MICROSECOND * rows.numbers("latency_us"), simulated
+    )
+
+
+def _groups(rows: Rows, chip: str) -> np.ndarray[tuple[int, int], np.dtype[np.str_]]:
+    """(operator, chip, dtype, stack) of each row; the type of a cache or of the projections after a slash."""
+    dtype, cache = rows.words("dtype"), rows.words("kv_dtype")
+    if rows.table == "mla_module":
+        dtype = rows.words("gemm_dtype")
+    names = np.where(cache == "", dtype, np.char.add(np.char.add(dtype, "/"), cache))
+    operators = rows.words("op") if rows.table == "mla_module" else np.full(rows.n, rows.table)
+    return np.stack([operators, np.full(rows.n, chip), names, rows.words("framework")], axis=1)
