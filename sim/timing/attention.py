@@ -61,7 +61,7 @@ def price_prefill(attention: PrefillAttention, rates: Rates) -> tuple[float, flo
 
 def price_decode(attention: DecodeAttention, rates: Rates) -> Priced:
     """Time of the decodes over all cases; nothing where there are none."""
-    heads, k, p = attention.heads, rates.kernels, rates.kernels.overlap_norm
+    k, p = rates.kernels, rates.kernels.overlap_norm
     kernel = decode_kernel(attention, rates)
     hbm = kernel.hbm * rates.hbm
     compute = np.maximum(
