@@ -70,7 +70,8 @@ def test_help_loads_nothing_that_computes():
 def test_run_loads_no_charts_and_no_table_formats(small):
     loaded = modules_after(["run", str(small)])
     assert "numpy" in loaded
-    assert not {"plotly", "pandas", "scipy", "pyarrow", "matplotlib", "huggingface_hub", "numba"} & loaded
+    heavy = {"plotly", "pandas", "scipy", "pyarrow", "matplotlib", "huggingface_hub", "numba", "simpy"}
+    assert not heavy & loaded
 
 
 def test_run_with_json_on_standard_output_prints_json_alone(small, capsys):
@@ -311,3 +312,31 @@ def test_a_wrong_command_line_is_one_sentence_with_exit_code_two(arguments, part
     error = capsys.readouterr().err
     assert part in error
     assert len(error.strip().splitlines()) == 1
+
+
+def test_a_step_is_explained_at_event_fidelity_and_runs_at_it(small: Path, tmp_path: Path) -> None:
+    shown = tmp_path / "step.json"
+    assert execute(["explain", str(small), "--fidelity", "event", "--json", str(shown)]) == 0
+    step = json.loads(shown.read_text())
+    assert step["fidelity"] == "event"
+    assert step["total_s"] == pytest.approx(sum(o["time"] for o in step["operators"]))
+    result = tmp_path / "run.json"
+    assert execute(["run", str(small), "--fidelity", "event", "--json", str(result)]) == 0
+    assert json.loads(result.read_text())["completed"] > 0
+
+
+@pytest.mark.parametrize(
+    ("sets", "said"),
+    [
+        (
+            ["--set", "deployment.overlap=two-batch", "--fidelity", "event"],
+            "give none, or experts with dp > 1",
+        ),
+        (["--set", "deployment.overlap=two-batches"], "'single-batch' or 'two-batch'"),
+    ],
+)
+def test_an_overlap_that_cannot_be_is_refused(
+    small: Path, sets: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert execute(["explain", str(small), *sets]) == 2
+    assert said in capsys.readouterr().err

@@ -125,7 +125,7 @@ def test_a_dumped_deployment_reads_back_as_itself():
 def test_a_raw_tree_of_the_wrong_shape_is_left_for_validation_to_refuse(wrong: object):
     assert read_deployment(wrong) == wrong
     parts = dict.fromkeys(("engine", "parallel", "precision", "routing"), wrong)
-    assert read_deployment(parts) == parts | {"replicas": 1}
+    assert read_deployment(parts) == parts | {"replicas": 1, "overlap": "none"}
 
 
 # Splits

@@ -20,7 +20,9 @@ Sets = Annotated[
 ]
 FidelityName = Annotated[
     str | None,
-    typer.Option("--fidelity", help="roofline or analytic; the same as --set fidelity=…", show_default=False),
+    typer.Option(
+        "--fidelity", help="roofline, analytic or event; the same as --set fidelity=…", show_default=False
+    ),
 ]
 JsonFile = Annotated[
     str | None,

@@ -52,7 +52,9 @@ def deploy(
         reserve=resolution.take("engine.reserve", spec.engine.reserve),
         expert_skew=_expert_skew(spec.routing, model, resolution),
         speculation=speculation,
+        overlap=spec.overlap,
     )
+    _check_overlap(deployment)
     memory = memory_map(deployment)
     if not memory.fits:
         raise UserError(shortfall(deployment, memory))
@@ -71,6 +73,15 @@ def _check_chips(parallel: Parallel, replicas: int, cluster: Cluster) -> None:
         f"deployment.replicas: {replicas} replicas of {parallel.chips} chips take {needed} but cluster "
         f"{cluster.name} has {cluster.chips}; at most {cluster.chips // parallel.chips} fit"
     )
+
+
+def _check_overlap(deployment: Deployment) -> None:
+    """What others run beside is the exchange of tokens between expert ranks; without it nothing overlaps."""
+    if deployment.overlap != "none" and (deployment.parallel.dp == 1 or deployment.lockstep_ranks == 1):
+        raise UserError(
+            f"deployment.overlap: {deployment.overlap} hides the exchange of tokens between expert ranks, of "
+            f"which {deployment.model.name} has none in this layout; give none, or experts with dp > 1"
+        )
 
 
 def _expert_skew(routing: RoutingSpec, model: ModelArchitecture, resolution: Resolution) -> float:

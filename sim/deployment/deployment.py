@@ -1,10 +1,13 @@
 """A model on chips: precision, parallel layout, engine limits. Plain resolved data."""
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from sim.hardware.cluster import Cluster
 from sim.models.architecture import ModelArchitecture, MoeFfn
 from sim.models.matrices import Kind
+
+Overlap = Literal["none", "single-batch", "two-batch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +129,9 @@ class Deployment:
     """One kind of replica: `replicas` copies of `parallel.chips` chips each.
 
     `reserve` is device memory (B per chip) beside weights, activations and KV cache; `expert_skew` the
-    standard deviation of the logarithm of an expert's popularity, 0 for uniform routing.
+    standard deviation of the logarithm of an expert's popularity, 0 for uniform routing. `overlap` says what
+    runs beside the exchange of experts' tokens: nothing, the shared experts of the same batch, or the other
+    of two micro-batches.
     """
 
     model: ModelArchitecture
@@ -139,6 +144,7 @@ class Deployment:
     reserve: float = 0.0
     expert_skew: float = 0.0
     speculation: Speculation | None = None
+    overlap: Overlap = "none"
 
     @property
     def queries(self) -> int:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self, cast
 
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
+from sim.deployment.deployment import Overlap
 from sim.deployment.engine_families import with_engine_defaults
 from sim.deployment.speculation import SpeculationSpec, read_speculation
 from sim.documents import WRITTEN
@@ -195,6 +196,11 @@ class DeploymentSpec(BaseModel):
     parallel: ParallelSpec = Field(default_factory=ParallelSpec)
     replicas: Count = Field(default=1, description="identical replicas")
     routing: RoutingSpec = Field(default_factory=RoutingSpec)
+    overlap: Overlap = Field(
+        default="none",
+        description="what runs beside the exchange of experts' tokens (fidelity event): `single-batch` the "
+        "shared experts, `two-batch` the other half of the batch as well (vLLM's DBO, SGLang's SBO and TBO)",
+    )
     engine: EngineSpec = Field(default_factory=_default_engine)
     speculation: SpeculationSpec | None = Field(
         default=None, description="drafts verified in every decode step; null: none"
@@ -236,6 +242,7 @@ def read_deployment(raw: object, base: Path | None = None) -> object:
     if isinstance(parallel, Mapping):
         tree["parallel"] = ParallelSpec().model_dump() | dict(cast("Mapping[str, object]", parallel))
     tree.setdefault("replicas", 1)
+    tree.setdefault("overlap", "none")
     routing = tree.get("routing", {})
     if isinstance(routing, Mapping):
         tree["routing"] = {"skew": dump_figure(POPULARITY)} | dict(cast("Mapping[str, object]", routing))

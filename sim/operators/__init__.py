@@ -2,9 +2,10 @@
 
 from sim.operators.batch import BatchShape
 from sim.operators.chunks import ChunkWork, chunk_work
+from sim.operators.drafting import GROUP as DRAFT
 from sim.operators.launches import launches, splits_graphs
 from sim.operators.loads import ExpertLoads, Routing, expert_loads, sample_loads
-from sim.operators.lowering import Lowering
+from sim.operators.lowering import LayerBlocks, Lowering
 from sim.operators.operators import (
     Collective,
     DecodeAttention,
@@ -21,6 +22,7 @@ from sim.operators.operators import (
 from sim.operators.step import lower, lowering_of
 
 __all__ = [
+    "DRAFT",
     "BatchShape",
     "ChunkWork",
     "Collective",
@@ -32,6 +34,7 @@ __all__ = [
     "Gemm",
     "Heads",
     "Hop",
+    "LayerBlocks",
     "Lowering",
     "Operator",
     "PrefillAttention",

@@ -59,26 +59,35 @@ class AttentionBlock:
 
     def tokens(self, rows: Array) -> list[Operator]:
         """Projections, norms inside attention and the all-reduce, on every token of the step."""
-        a, tp = self.attention, self.deployment.parallel.tp
-        precision, hidden = self.deployment.precision, self.deployment.model.hidden
-        before = [m for m in self.matrices if m.split != "row" and (m.name != "kv_b" or self._expands)]
-        after = [m for m in self.matrices if m.split == "row"]
-        kv_heads = a.kv_heads if isinstance(a, Gqa) else 1
-        operators: list[Operator] = []
-        for together in fused(before):
-            operators += fused_product(
-                together, GROUP, self.count, rows, tp, kv_heads, precision.stored("attention"), precision
-            )
-        operators += self._inner_norms(rows)
+        return self.before(rows) + self.after(rows)
+
+    def before(self, rows: Array) -> list[Operator]:
+        """What computes queries, keys and values: projections and norms inside attention."""
+        operators = self._projections([m for m in self.matrices if m.split != "row"], rows)
+        return operators + self._inner_norms(rows)
+
+    def after(self, rows: Array) -> list[Operator]:
+        """What follows the attention kernels: the way out of the latent space of sparse attention, the output
+        projection and the all-reduce."""
+        a, tp, operators = self.attention, self.deployment.parallel.tp, list[Operator]()
         if isinstance(a, Mla) and a.indexer is not None and not self._expands:
             operators += self._absorb(a, rows)
-        operators += fused_product(
-            after, GROUP, self.count, rows, tp, kv_heads, precision.stored("attention"), precision
-        )
+        operators += self._projections([m for m in self.matrices if m.split == "row"], rows)
         if tp > 1:
-            message = hidden * ACTIVATION_BYTES * rows
+            message = self.deployment.model.hidden * ACTIVATION_BYTES * rows
             operators.append(
                 Collective("attention_all_reduce", "communication", self.count, "all_reduce", tp, message)
+            )
+        return operators
+
+    def _projections(self, matrices: list[Matrix], rows: Array) -> list[Operator]:
+        """Products with the weight matrices that are read as they are."""
+        precision, tp = self.deployment.precision, self.deployment.parallel.tp
+        kv_heads = self.attention.kv_heads if isinstance(self.attention, Gqa) else 1
+        operators: list[Operator] = []
+        for together in fused(m for m in matrices if m.name != "kv_b" or self._expands):
+            operators += fused_product(
+                together, GROUP, self.count, rows, tp, kv_heads, precision.stored("attention"), precision
             )
         return operators
 

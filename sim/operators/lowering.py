@@ -13,11 +13,12 @@ therefore hold all layers and are asked for ⌈T/m⌉, ⌈R/m⌉, ⌈n/m⌉, and
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from sim.deployment.deployment import Deployment
-from sim.models.architecture import Attention, DenseFfn, MoeFfn
+from sim.models.architecture import Attention, DenseFfn, Layer, MoeFfn
 from sim.models.kv_groups import windows
 from sim.models.matrices import Matrix, attention_matrices, ffn_matrices, layer_matrices
 from sim.operators.attention import AttentionBlock
@@ -26,6 +27,16 @@ from sim.operators.ffn import FfnBlock
 from sim.operators.operators import Collective, Elementwise, Hop, Operator
 from sim.operators.products import product
 from sim.operators.quantities import ACTIVATION_BYTES, Array
+
+
+@dataclass(frozen=True, slots=True)
+class LayerBlocks:
+    """The blocks of one kind of layer, its norms and the gates of those."""
+
+    attention: AttentionBlock
+    ffn: FfnBlock
+    norms: int
+    gates: tuple[Matrix, ...]
 
 
 class Lowering:
@@ -53,6 +64,21 @@ class Lowering:
             gates = [m for m in layer_matrices(layer, hidden) if m.kind == "norms"]
             self._norm_gates.update({m: times * m.copies for m in gates})
 
+    def kinds(self) -> dict[Layer, LayerBlocks]:
+        """The blocks of each kind of layer of the model."""
+        attention = {block.attention: block for block in self._attention}
+        ffn = {block.ffn: block for block in self._ffn}
+        hidden = self.deployment.model.hidden
+        return {
+            layer: LayerBlocks(
+                attention[layer.attention],
+                ffn[layer.ffn],
+                layer.norms,
+                tuple(m for m in layer_matrices(layer, hidden) if m.kind == "norms" for _ in range(m.copies)),
+            )
+            for layer in dict.fromkeys(self.deployment.model.layers)
+        }
+
     @property
     def has_experts(self) -> bool:
         """Whether `shared` has any operators."""
@@ -60,12 +86,12 @@ class Lowering:
 
     def tokens(self, rows: Array) -> list[Operator]:
         """What depends only on how many tokens a rank's micro-batch holds."""
-        operators = self._embedding(rows) + self._norms(rows)
+        operators = self.embedding(rows) + self._norms(rows)
         for block in self._attention:
             operators += block.tokens(rows)
         for block in self._ffn:
             operators += block.tokens(rows)
-        return operators + self._hops(rows)
+        return operators + self.hops(rows)
 
     def rows(self, rows: Array) -> list[Operator]:
         """Final norm, output head and sampling: one row per sequence."""
@@ -97,10 +123,14 @@ class Lowering:
         """
         by_sum: list[list[Operator]] = [[] for _ in sums]
         for block in self._attention:
-            which = 0 if block.window is None else 1 + self.windows.index(block.window)
+            which = self.sum_read(block)
             by_sum[which] += block.decodes(sequences, sums[which], self.queries)
             by_sum[0] += block.index_decodes(sequences, sums[0], self.queries)
         return by_sum
+
+    def sum_read(self, block: AttentionBlock) -> int:
+        """Which of the sums a block's decodes depend on."""
+        return 0 if block.window is None else 1 + self.windows.index(block.window)
 
     def chunks(self, chunks: Sequence[tuple[int, int]]) -> list[Operator]:
         """Attention of the prefill chunks (new, past), one kernel per layer for all of them."""
@@ -118,7 +148,8 @@ class Lowering:
         """Micro-batches a step is cut into: one per pipeline stage, if there are sequences enough."""
         return max(1, min(self.deployment.parallel.pp, sequences))
 
-    def _embedding(self, rows: Array) -> list[Operator]:
+    def embedding(self, rows: Array) -> list[Operator]:
+        """Rows of the input table, summed over the ranks that hold parts of it."""
         model, tp = self.deployment.model, self.deployment.parallel.tp
         width = 2 * model.hidden * ACTIVATION_BYTES
         operators: list[Operator] = [Elementwise("embedding", "embedding", 1, rows, width, 0.0)]
@@ -130,17 +161,24 @@ class Lowering:
         return operators
 
     def _norms(self, rows: Array) -> list[Operator]:
-        """RMSNorms fused with the residual addition: block output and residual read, both written back."""
-        model, precision = self.deployment.model, self.deployment.precision
-        width, operations = 4 * model.hidden * ACTIVATION_BYTES, 6.0 * model.hidden
-        operators: list[Operator] = [Elementwise("norm", "norms", self._norm_count, rows, width, operations)]
+        operators: list[Operator] = [self.norm(rows)]
         for m, times in self._norm_gates.items():
-            operators += product(
-                m.name, "norms", times, rows, m.inputs, m.outputs, precision.norms, precision
-            )
+            operators += self.norm_gate(m, times, rows)
         return operators
 
-    def _hops(self, rows: Array) -> list[Operator]:
+    def norm(self, rows: Array) -> Elementwise:
+        """RMSNorm fused with the residual addition: block output and residual read, both written back."""
+        hidden = self.deployment.model.hidden
+        width = 4 * hidden * ACTIVATION_BYTES
+        return Elementwise("norm", "norms", self._norm_count, rows, width, 6.0 * hidden)
+
+    def norm_gate(self, gate: Matrix, times: int, rows: Array) -> Sequence[Operator]:
+        """The product of a norm that is gated."""
+        precision = self.deployment.precision
+        return product(gate.name, "norms", times, rows, gate.inputs, gate.outputs, precision.norms, precision)
+
+    def hops(self, rows: Array) -> list[Operator]:
+        """Activations on their way from pipeline stage to pipeline stage."""
         parallel = self.deployment.parallel
         stage = parallel.chips // parallel.pp
         message = self.deployment.model.hidden * ACTIVATION_BYTES * rows / parallel.tp

@@ -33,4 +33,9 @@ def prepare(scenario: Scenario) -> Prepared:
     except UserError as error:
         field = str(error).partition(":")[0]
         raise UserError(f"{scenario.place(field)}: {error}") from None
+    if deployment.overlap != "none" and spec.fidelity != "event":
+        raise UserError(
+            f"{scenario.place('deployment.overlap')}: deployment.overlap: {deployment.overlap} shows only "
+            f"where streams are simulated; give fidelity event instead of {spec.fidelity}, or overlap none"
+        )
     return Prepared(deployment, memory_map(deployment), (*hardware.assumptions, *engine.assumptions))

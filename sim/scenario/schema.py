@@ -42,6 +42,9 @@ class ScenarioSpec(BaseModel):
     ] = None
     fidelity: Annotated[
         Fidelity,
-        Field(description="`analytic`: mechanistic closed forms; `roofline`: the speed of light."),
+        Field(
+            description="`analytic`: mechanistic closed forms; `roofline`: the speed of light; `event`: the "
+            "chip's engines, memory and links simulated."
+        ),
     ] = "analytic"
     seed: Annotated[int, Field(ge=0, description="The same seed gives the same bytes.")] = 0

@@ -69,7 +69,7 @@ def simulate(scenario: Scenario) -> Outcome:
     prepared, requests, timer, result = served.prepared, served.requests, served.timer, served.result
     deployment, memory, spec = prepared.deployment, prepared.memory, scenario.spec
     batches = RowBatches(timer.windows, deployment.lockstep_ranks, deployment.queries)
-    sampled = sample_steps(result, timer.explain, _decode_time(served.surface), batches)
+    sampled = sample_steps(result, timer.breakdown, _decode_time(served.surface), batches)
     precision = deployment.precision
     summary = summarise(
         result,

@@ -1,4 +1,4 @@
-"""How long an operator and a step take: roofline and analytic timers, and the surface engines ask."""
+"""How long an operator and a step take: roofline, analytic and event timers, and the surface engines ask."""
 
 from sim.deployment.deployment import Deployment
 from sim.timing.step_timer import Fidelity, PartsTimer
@@ -8,7 +8,12 @@ from sim.timing.timer import CALM, Conditions, OperatorTime, StepBreakdown, Step
 
 
 def make_timer(deployment: Deployment, fidelity: Fidelity = "analytic") -> PartsTimer:
-    """The timer of a deployment's steps: "roofline" (speed of light) or "analytic" (mechanistic)."""
+    """The timer of a deployment's steps: "roofline" (speed of light), "analytic" (mechanistic) or "event"
+    (simulated)."""
+    if fidelity == "event":
+        from sim.timing.event import EventTimer  # simpy with it
+
+        return EventTimer(deployment)
     return PartsTimer(deployment, fidelity)
 
 

@@ -27,6 +27,7 @@ import numpy as np
 from sim.operators import DecodeAttention, PrefillAttention, StateUpdate
 from sim.operators.chunks import TILE
 from sim.operators.quantities import ACTIVATION_BYTES, Array
+from sim.timing.passes import STREAM_SLICE, Kernel, Pass, streamed
 from sim.timing.priced import Priced, norm, overlapped
 from sim.timing.rates import Rates, share
 
@@ -37,46 +38,105 @@ PIECE = 256
 share out."""
 
 
-def price_prefill(attention: PrefillAttention, rates: Rates) -> tuple[float, float, float]:
-    """(launch, compute, hbm) seconds of one execution, in plain floats: engines ask at every mixed step."""
-    work, heads, k, p = attention.work, attention.heads, rates.kernels, rates.kernels.overlap_norm
+@dataclass(frozen=True, slots=True)
+class PrefillWork:
+    """One prefill attention in plain seconds: multiplications, softmax, starts of tiles, bytes against
+    HBM, further passes over new rows; and the tile steps of one core."""
+
+    multiply: float
+    softmax: float
+    starts: float
+    memory: float
+    passes: float
+    steps: float
+
+
+def prefill_work(attention: PrefillAttention, rates: Rates) -> PrefillWork:
+    """What the kernel asks of the cores and of HBM, in plain floats: engines ask at every mixed step."""
+    work, heads, k = attention.work, attention.heads, rates.kernels
     dims, cores = heads.qk_dim + heads.v_dim, rates.cores
-    multiply = 2.0 * dims / (share(k.prefill_mma, heads.arithmetic) * rates.peak(heads.arithmetic))
-    softmax = 1.0 / (k.prefill_exp * rates.exp)
-    tile = TILE * TILE * cores * (multiply**p + softmax**p) ** (1.0 / p)
+    tile = TILE * TILE * cores
+    multiply = tile * 2.0 * dims / (share(k.prefill_mma, heads.arithmetic) * rates.peak(heads.arithmetic))
+    softmax = tile / (k.prefill_exp * rates.exp)
     row_tiles = work.rows / TILE
     waves = max(heads.query * row_tiles, heads.kv * work.chunks) / cores
     tail = 1.0 + (ceil(waves) / waves - 1.0) / max(row_tiles, 1.0)
-    longest, spread = work.longest * tile, heads.query * work.tiles * tile / cores * tail
+    spread = heads.query * work.tiles / cores * tail
+    tiles = (work.longest**4 + spread**4) ** 0.25
     starts = 1 if rates.prefetches else ceil(waves)
-    compute = (longest**4 + spread**4) ** 0.25 + starts * k.prefill_tile_latency
-    memory = (work.rows * heads.io_bytes + work.seen_rows * heads.cache_bytes) / rates.hbm
     fresh = work.rows * (heads.query * heads.qk_dim + heads.cache_values) * ACTIVATION_BYTES
-    merged = (compute**p + memory**p) ** (1.0 / p)
-    of_compute = merged * (compute / merged) ** p
     by_cache = k.mla_prefill_passes if attention.expanded else k.prefill_passes
-    passes = share(by_cache, heads.cache) * fresh / rates.hbm
-    return k.prefill_launch + rates.gap, of_compute, merged - of_compute + passes
+    return PrefillWork(
+        tiles * multiply,
+        tiles * softmax,
+        starts * k.prefill_tile_latency,
+        (work.rows * heads.io_bytes + work.seen_rows * heads.cache_bytes) / rates.hbm,
+        share(by_cache, heads.cache) * fresh / rates.hbm,
+        tiles,
+    )
+
+
+def price_prefill(attention: PrefillAttention, rates: Rates) -> tuple[float, float, float]:
+    """(launch, compute, hbm) seconds of one execution."""
+    work, k, p = prefill_work(attention, rates), rates.kernels, rates.kernels.overlap_norm
+    compute = (work.multiply**p + work.softmax**p) ** (1.0 / p) + work.starts
+    merged = (compute**p + work.memory**p) ** (1.0 / p)
+    of_compute = merged * (compute / merged) ** p
+    return k.prefill_launch + rates.gap, of_compute, merged - of_compute + work.passes
+
+
+def prefill_passes(attention: PrefillAttention, rates: Rates) -> Kernel:
+    """The same kernel as passes: attention itself, then the further passes over new rows."""
+    work = prefill_work(attention, rates)
+    zero = np.zeros(1)
+    memory = zero + work.memory
+    attend = Pass(zero + work.multiply + work.starts, zero + work.softmax, memory, memory, zero + work.steps)
+    rows = streamed(zero + work.passes, rates.hbm, rates.cores, zero, zero)
+    return Kernel(zero + rates.kernels.prefill_launch + rates.gap, (attend, rows))
+
+
+@dataclass(frozen=True, slots=True)
+class _DecodeWork:
+    """One decode attention by case: launch; s of the two engines, of bytes alone and at what the working
+    cores draw."""
+
+    launch: Array
+    multiply: Array
+    softmax: Array
+    bus: Array
+    memory: Array
 
 
 def price_decode(attention: DecodeAttention, rates: Rates) -> Priced:
     """Time of the decodes over all cases; nothing where there are none."""
-    k, p = rates.kernels, rates.kernels.overlap_norm
-    kernel = decode_kernel(attention, rates)
-    hbm = kernel.hbm * rates.hbm
-    compute = np.maximum(
-        _padding(attention) * attention.flops / kernel.rate,
-        attention.exps / (k.prefill_exp * rates.exp),
-    )
-    moved = attention.hbm_bytes
-    memory = np.maximum(rates.from_hbm(moved, moved) / hbm, rates.from_shared(moved))
-    if kernel.splits:
-        memory = norm(p, memory, _one_piece(attention, rates, hbm))
-    else:
-        compute = np.maximum(compute, _one_sequence(attention, rates, kernel.rate))
-    priced = overlapped(np.full_like(compute, kernel.launch + rates.gap), compute, memory, p)
+    work = _decode_work(attention, rates)
+    compute = np.maximum(work.multiply, work.softmax)
+    priced = overlapped(work.launch, compute, work.memory, rates.kernels.overlap_norm)
     some = (attention.sequences > 0).astype(np.float64)
-    return Priced(priced.launch * some, priced.compute * some, priced.hbm * some, priced.link)
+    return Priced(priced.launch, priced.compute * some, priced.hbm * some, priced.link)
+
+
+def decode_passes(attention: DecodeAttention, rates: Rates) -> Kernel:
+    """The same kernel as one pass; a core streams its share of the cache, at least one piece."""
+    work = _decode_work(attention, rates)
+    some = (attention.sequences > 0).astype(np.float64)
+    steps = np.maximum(attention.hbm_bytes / rates.cores, _piece_bytes(attention)) / STREAM_SLICE
+    one = Pass(work.multiply * some, work.softmax * some, work.memory * some, work.bus * some, steps)
+    return Kernel(work.launch, (one,))
+
+
+def _decode_work(attention: DecodeAttention, rates: Rates) -> _DecodeWork:
+    kernel, k = decode_kernel(attention, rates), rates.kernels
+    hbm, moved = kernel.hbm * rates.hbm, attention.hbm_bytes
+    multiply = _padding(attention) * attention.flops / kernel.rate
+    bus = np.maximum(rates.from_hbm(moved, moved) / hbm, rates.from_shared(moved))
+    memory = bus
+    if kernel.splits:
+        memory = norm(k.overlap_norm, bus, _one_piece(attention, rates, hbm))
+    else:
+        multiply = np.maximum(multiply, _one_sequence(attention, rates, kernel.rate))
+    launch = np.where(attention.sequences > 0, kernel.launch + rates.gap, 0.0)
+    return _DecodeWork(launch, multiply, attention.exps / (k.prefill_exp * rates.exp), bus, memory)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,20 +187,38 @@ def _mean_context(attention: DecodeAttention) -> Array:
 
 
 def _one_piece(attention: DecodeAttention, rates: Rates, hbm: float) -> Array:
-    """Time in which one core draws one work item's piece of cache, at most `PIECE` tokens of one KV head."""
+    """Time in which one core draws one work item's piece of cache."""
+    return _piece_bytes(attention) * rates.cores / (rates.kernels.decode_core_hbm * hbm)
+
+
+def _piece_bytes(attention: DecodeAttention) -> Array:
+    """Cache of one work item: at most `PIECE` tokens of one KV head."""
     piece = 1.0 / (1.0 / np.maximum(_mean_context(attention), 1e-9) + 1.0 / PIECE)
-    per_token = attention.heads.cache_bytes / attention.heads.kv
-    return piece * per_token * rates.cores / (rates.kernels.decode_core_hbm * hbm)
+    return piece * attention.heads.cache_bytes / attention.heads.kv
 
 
 def price_state(update: StateUpdate, rates: Rates) -> Priced:
     """Time of a recurrence over all cases."""
+    launch, compute, memory = _state_times(update, rates)
+    return overlapped(launch, compute, memory, rates.kernels.overlap_norm)
+
+
+def state_passes(update: StateUpdate, rates: Rates) -> Kernel:
+    """The same kernel as one pass: chunks on the matrix engines, single steps on the vector engines."""
+    launch, compute, memory = _state_times(update, rates)
+    zero = np.zeros_like(memory)
+    matrix, vector = (compute, zero) if update.chunked else (zero, compute)
+    hbm = rates.kernels.decode_hbm * rates.hbm
+    return Kernel(launch, (streamed(memory, hbm, rates.cores, matrix, vector),))
+
+
+def _state_times(update: StateUpdate, rates: Rates) -> tuple[Array, Array, Array]:
+    """(launch, compute, memory) seconds."""
     k = rates.kernels
     rate = (
         share(k.prefill_mma, update.arithmetic) * rates.peak(update.arithmetic)
         if update.chunked
         else rates.vector
     )
-    memory = update.hbm_bytes / (k.decode_hbm * rates.hbm)
     launch = np.where(update.tokens > 0, k.decode_launch + rates.gap, 0.0)
-    return overlapped(launch, update.flops / rate, memory, k.overlap_norm)
+    return launch, update.flops / rate, update.hbm_bytes / (k.decode_hbm * rates.hbm)

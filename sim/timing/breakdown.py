@@ -96,6 +96,25 @@ def with_bubble(row: Row, idle: float) -> Row:
     return replace(row, time=replace(time, parts=parts | {"bubble": time.time * idle}, levels=levels))
 
 
+def times_row(row: Row, count: int) -> Row:
+    """The row of `count` executions, from the row of one."""
+    time = row.time
+    parts: dict[Bound, float] = {name: part * count for name, part in time.parts.items()}
+    many = replace(
+        time,
+        count=time.count * count,
+        time=time.time * count,
+        light=time.light * count,
+        flops=time.flops * count,
+        hbm_bytes=time.hbm_bytes * count,
+        wire_bytes=time.wire_bytes * count,
+        parts=parts,
+        energy=time.energy * count,
+        levels={tier: taken * count for tier, taken in time.levels.items()},
+    )
+    return Row(many, row.compute * count, row.hbm * count, row.link * count)
+
+
 def host_row(name: str, seconds: float, source: str) -> Row:
     """Time of the host, which has no speed of light."""
     time = OperatorTime(name, "host", 1, seconds, 0.0, 0.0, 0.0, 0.0, "host", source, {"host": seconds})

@@ -12,19 +12,14 @@ import numpy as np
 
 from sim.operators import Elementwise
 from sim.operators.quantities import Array
+from sim.timing.passes import Kernel, streamed
 from sim.timing.priced import Priced
 from sim.timing.rates import Rates, share
 
 
 def price_elementwise(operator: Elementwise, rates: Rates) -> Priced:
     """Time of one streaming kernel over all cases."""
-    k = rates.kernels
-    launch, passes = k.elementwise_launch + rates.gap, 1.0
-    if operator.produces:
-        launch = share(k.quant_kernels, operator.produces) * (k.quant_launch + rates.gap)
-        passes = share(k.quant_passes, operator.produces)
-    memory = _memory(passes * operator.hbm_bytes, rates)
-    compute = operator.flops / rates.vector
+    launch, memory, compute = _times(operator, rates)
     zero = np.zeros_like(memory)
     bound = compute > memory
     return Priced(
@@ -33,6 +28,23 @@ def price_elementwise(operator: Elementwise, rates: Rates) -> Priced:
         np.where(bound, zero, memory),
         zero,
     )
+
+
+def elementwise_passes(operator: Elementwise, rates: Rates) -> Kernel:
+    """The same kernel as one pass."""
+    launch, memory, compute = _times(operator, rates)
+    hbm, idle = rates.kernels.elementwise_hbm * rates.hbm, np.zeros_like(memory)
+    return Kernel(np.full_like(memory, launch), (streamed(memory, hbm, rates.cores, idle, compute),))
+
+
+def _times(operator: Elementwise, rates: Rates) -> tuple[float, Array, Array]:
+    """(launch, memory, vector engines) seconds."""
+    k = rates.kernels
+    launch, passes = k.elementwise_launch + rates.gap, 1.0
+    if operator.produces:
+        launch = share(k.quant_kernels, operator.produces) * (k.quant_launch + rates.gap)
+        passes = share(k.quant_passes, operator.produces)
+    return launch, _memory(passes * operator.hbm_bytes, rates), operator.flops / rates.vector
 
 
 def _memory(moved: Array, rates: Rates) -> Array:

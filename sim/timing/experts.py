@@ -12,28 +12,40 @@ waiting (imbalance).
 Most of its accuracy rests on exact loads with tile padding (docs/operators.md).
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 
 from sim.models.dtypes import bytes_per_value, weight_bytes_per_value
 from sim.operators import Experts
 from sim.operators.loads import TILE_ROWS
 from sim.operators.quantities import Array
+from sim.timing.passes import Kernel, Pass, streamed
 from sim.timing.priced import Priced, norm
 from sim.timing.products import COLUMN_TILES, DEPTH, LARGE_TILES, tile_bytes, tile_time, wave_time
 from sim.timing.rates import Rates, share
 
 
+@dataclass(frozen=True, slots=True)
+class _Product:
+    """One grouped product by (case, draw, rank): s on the cores, in memory, merged; tile steps of a core."""
+
+    on_core: Array
+    memory: Array
+    merged: Array
+    steps: Array
+
+
 def price_experts(experts: Experts, rates: Rates) -> Priced:
     """Time of one layer's routed experts over all cases."""
-    k, loads = rates.kernels, experts.loads
-    first_core, first_memory = _grouped(experts, experts.up_columns, experts.hidden, rates)
-    second_core, second_memory = _grouped(experts, experts.hidden, experts.inter, rates)
-    own = k.moe_own_pairs > 0
-    pairs = loads.pairs if own else loads.all_pairs[:, None, None]
-    tokens = experts.handled if own else loads.tokens[:, None, None]
-    around = 2.0 * tokens * experts.hidden + pairs * (4.0 * experts.hidden + 6.0 * experts.inter)
-    streamed = share(k.moe_io_passes, experts.arithmetic) * around / rates.hbm
-    compute, memory = first_core + second_core, first_memory + second_memory + streamed
+    k = rates.kernels
+    compute = memory = np.zeros_like(experts.loads.pairs)
+    for product in _products(experts, rates):
+        of_cores = np.minimum(product.on_core / np.maximum(product.merged, 1e-30), 1.0) ** k.overlap_norm
+        compute = compute + product.merged * of_cores
+        memory = memory + product.merged * (1.0 - of_cores)
+    memory = memory + _around(experts, rates)
     slowest = (compute + memory).max(axis=2).mean(axis=1)
     of_cores, of_memory = compute.mean(axis=(1, 2)), memory.mean(axis=(1, 2))
     launch = np.full_like(slowest, k.moe_launch + rates.gap)
@@ -41,8 +53,43 @@ def price_experts(experts: Experts, rates: Rates) -> Priced:
     return Priced(launch, of_cores, of_memory, np.zeros_like(slowest), waiting)
 
 
-def _grouped(experts: Experts, columns: int, inner: int, rates: Rates) -> tuple[Array, Array]:
-    """(core, memory) seconds of one grouped product by (case, draw, rank), the fastest tiles for each."""
+def experts_passes(experts: Experts, rates: Rates) -> Kernel:
+    """The same kernel as passes: the two products and the rows streamed around them. All ranks meet again
+    after it, so each pass has the most that any rank needs of each engine, its mean over the draws."""
+    products, around = _products(experts, rates), _around(experts, rates)
+
+    def passes(of_ranks: Callable[[Array], Array]) -> tuple[Pass, ...]:
+        rows = of_ranks(around)
+        zero = np.zeros_like(rows)
+        return *(
+            Pass(of_ranks(p.on_core), zero, of_ranks(p.memory), of_ranks(p.memory), of_ranks(p.steps))
+            for p in products
+        ), streamed(rows, rates.hbm, rates.cores, zero, zero)
+
+    slowest = passes(lambda by_rank: by_rank.max(axis=2).mean(axis=1))
+    launch = np.full_like(slowest[0].memory, rates.kernels.moe_launch + rates.gap)
+    return Kernel(launch, slowest, passes(lambda by_rank: by_rank.mean(axis=(1, 2))))
+
+
+def _around(experts: Experts, rates: Rates) -> Array:
+    """Seconds of streaming rows into, between and out of the products, by (case, draw, rank)."""
+    k, loads = rates.kernels, experts.loads
+    own = k.moe_own_pairs > 0
+    pairs = loads.pairs if own else loads.all_pairs[:, None, None] + np.zeros_like(loads.pairs)
+    tokens = experts.handled if own else loads.tokens[:, None, None]
+    rows = 2.0 * tokens * experts.hidden + pairs * (4.0 * experts.hidden + 6.0 * experts.inter)
+    return share(k.moe_io_passes, experts.arithmetic) * rows / rates.hbm
+
+
+def _products(experts: Experts, rates: Rates) -> tuple[_Product, _Product]:
+    return (
+        _grouped(experts, experts.up_columns, experts.hidden, rates),
+        _grouped(experts, experts.hidden, experts.inter, rates),
+    )
+
+
+def _grouped(experts: Experts, columns: int, inner: int, rates: Rates) -> _Product:
+    """One grouped product with the fastest tiles for each rank's load."""
     k, loads = rates.kernels, experts.loads
     sides = [n for n in (*COLUMN_TILES, *LARGE_TILES) if n <= 256 or tile_bytes(256, n) <= rates.scratchpad]
     m = np.repeat(np.array(TILE_ROWS, np.float64), len(sides))
@@ -51,13 +98,15 @@ def _grouped(experts: Experts, columns: int, inner: int, rates: Rates) -> tuple[
     mma = share(k.moe_mma, experts.arithmetic)
     per_tile = tile_time(rates, mma, m, n, depth, experts.weights, experts.arithmetic, k.moe_unpack)
     tiles = np.repeat(loads.tiles, len(sides), axis=3) * np.ceil(columns / n)
-    on_core = wave_time(rates, np.ceil(tiles / rates.cores), per_tile)
+    waves = np.ceil(tiles / rates.cores)
+    on_core = wave_time(rates, waves, per_tile)
     io = loads.pairs * (inner * bytes_per_value(experts.activations) + 2.0 * columns)
     weights = loads.active * (columns * inner * weight_bytes_per_value(experts.weights))
-    memory = ((weights + io) / (k.moe_hbm * rates.hbm))[..., None]
-    merged = norm(k.overlap_norm, on_core, memory)
+    memory = (weights + io) / (k.moe_hbm * rates.hbm)
+    merged = norm(k.overlap_norm, on_core, memory[..., None])
     best = merged.argmin(axis=3)[..., None]
-    total = np.take_along_axis(merged, best, axis=3)[..., 0]
-    of_cores = np.take_along_axis(on_core, best, axis=3)[..., 0] / np.maximum(total, 1e-30)
-    of_cores = np.minimum(of_cores, 1.0) ** k.overlap_norm
-    return total * of_cores, total * (1.0 - of_cores)
+
+    def chosen(part: Array) -> Array:
+        return np.take_along_axis(part, best, axis=3)[..., 0]
+
+    return _Product(chosen(on_core), memory, chosen(merged), chosen(waves) * (depth[0] / DEPTH))

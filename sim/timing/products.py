@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sim.models.dtypes import bytes_per_value, weight_bytes_per_value
 from sim.operators import Gemm
 from sim.operators.quantities import Array
+from sim.timing.passes import Kernel, Pass
 from sim.timing.priced import Priced, norm
 from sim.timing.rates import Rates, share
 
@@ -102,13 +102,15 @@ class Kernels:
 
     Attributes:
         row_tiles: rows of a tile; tiles_per_row_tile: tiles that a row of tiles has.
-        per_tile: s; first_tile: s to draw the first tile's weights at one core's share of HBM.
+        per_tile: s; steps: of `DEPTH` in a tile; first_tile: s to draw the first tile's weights at one core's
+            share of HBM.
         reduction: s a split costs, and reduction_per_row: s it costs more for each row.
     """
 
     row_tiles: Array
     tiles_per_row_tile: Array
     per_tile: Array
+    steps: Array
     first_tile: Array
     reduction: Array
     reduction_per_row: Array
@@ -131,14 +133,47 @@ def product_kernels(
         menu.rows,
         batch * np.ceil(columns / menu.columns) * menu.splits,
         tile_time(rates, mma, menu.rows, menu.columns, depth, weights, arithmetic, k.gemm_unpack),
+        depth / DEPTH,
         menu.columns * depth * width * rates.cores / (k.gemm_core_hbm * k.gemm_hbm * rates.hbm),
         np.where(split, k.split_k_launch, 0.0),
         np.where(split, menu.splits * written, 0.0),
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """The fastest kernel of each case: its waves, s on the cores, in memory, merged, and for its split."""
+
+    waves: Array
+    steps: Array
+    on_core: Array
+    memory: Array
+    merged: Array
+    reduction: Array
+
+
 def price_gemm(gemm: Gemm, rates: Rates) -> Priced:
-    """Time of one product over all cases."""
+    """Time of one product over all cases: the norm shared out between cores and memory."""
+    k, best = rates.kernels, _choose(gemm, rates)
+    of_cores = (best.on_core / best.merged) ** k.overlap_norm
+    return Priced(
+        np.full_like(best.merged, k.gemm_launch + rates.gap),
+        best.merged * of_cores + best.reduction,
+        best.merged * (1.0 - of_cores),
+        np.zeros_like(best.merged),
+    )
+
+
+def gemm_passes(gemm: Gemm, rates: Rates) -> Kernel:
+    """The same kernel as passes: the product itself, then the reduction of its splits."""
+    k, best = rates.kernels, _choose(gemm, rates)
+    zero = np.zeros_like(best.merged)
+    product = Pass(best.on_core, zero, best.memory, _memory(gemm, rates), best.waves * best.steps)
+    reduction = Pass(zero, best.reduction, zero, zero, np.ones_like(zero))
+    return Kernel(np.full_like(zero, k.gemm_launch + rates.gap), (product, reduction))
+
+
+def _choose(gemm: Gemm, rates: Rates) -> _Chosen:
     k, rows = rates.kernels, gemm.rows[:, None]
     menu = product_kernels(rates, gemm.inner, gemm.columns, gemm.batch, gemm.weights, gemm.arithmetic)
     waves = np.ceil(np.ceil(rows / menu.row_tiles) * menu.tiles_per_row_tile / rates.cores)
@@ -148,7 +183,12 @@ def price_gemm(gemm: Gemm, rates: Rates) -> Priced:
     reduction = menu.reduction + menu.reduction_per_row * rows
     total = np.where((menu.row_tiles % 64 > 0) & (rows > SMALL_ROWS), np.inf, merged + reduction)
     best = total.argmin(axis=1)[:, None]
-    return _priced(k.gemm_launch + rates.gap, best, on_core, memory, merged, reduction, k.overlap_norm)
+
+    def chosen(part: Array) -> Array:
+        return np.take_along_axis(part, best, axis=1)[:, 0]
+
+    steps = menu.steps[best[:, 0]]
+    return _Chosen(chosen(waves), steps, chosen(on_core), chosen(memory), chosen(merged), chosen(reduction))
 
 
 def _memory(gemm: Gemm, rates: Rates) -> Array:
@@ -156,27 +196,3 @@ def _memory(gemm: Gemm, rates: Rates) -> Array:
     moved = gemm.hbm_bytes
     missed = rates.from_hbm(moved, moved + rates.repeated(gemm.weight_bytes))
     return np.maximum(missed / (rates.kernels.gemm_hbm * rates.hbm), rates.from_shared(moved))
-
-
-def _priced(
-    launch: float,
-    best: NDArray[np.intp],
-    on_core: Array,
-    memory: Array,
-    merged: Array,
-    reduction: Array,
-    p: float,
-) -> Priced:
-    """The chosen kernel's parts: its norm shared out between cores and memory, its reduction on the cores."""
-
-    def chosen(part: Array) -> Array:
-        return np.take_along_axis(part, best, axis=1)[:, 0]
-
-    total = chosen(merged)
-    of_cores = (chosen(on_core) / total) ** p
-    return Priced(
-        np.full_like(total, launch),
-        total * of_cores + chosen(reduction),
-        total * (1.0 - of_cores),
-        np.zeros_like(total),
-    )

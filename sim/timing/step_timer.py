@@ -10,6 +10,7 @@ With fewer micro-batches than stages, each stage is without one for a share 1 âˆ
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -20,12 +21,31 @@ from sim.operators import BatchShape, Operator, lowering_of
 from sim.operators.quantities import Array
 from sim.timing.breakdown import Row, host_row, operator_rows, step_breakdown, with_bubble
 from sim.timing.parts import StepParts, load_weights
-from sim.timing.pricer import AnalyticPricer, RooflinePricer
-from sim.timing.rates import rates
+from sim.timing.pricer import AnalyticPricer, Pricer, RooflinePricer
+from sim.timing.rates import Rates, rates
 from sim.timing.timer import CALM, Conditions, StepBreakdown
 
-Fidelity = Literal["roofline", "analytic"]
-_PRICERS = {"roofline": RooflinePricer, "analytic": AnalyticPricer}
+Fidelity = Literal["roofline", "analytic", "event"]
+
+
+@dataclass(frozen=True, slots=True)
+class MicroBatch:
+    """What one micro-batch of a step computes, in the arguments of `Lowering`.
+
+    Attributes:
+        of: micro-batches of the step. tokens: padded; decodes, sums: of the decodes in it; chunks: the
+            step's, which count for 1/`of`.
+        routed, weights: nodes of `LOAD_GRID` that stand for the tokens of all ranks, and their weights.
+    """
+
+    of: int
+    tokens: Array
+    sequences: Array
+    decodes: Array
+    sums: tuple[Array, ...]
+    chunks: tuple[tuple[int, int], ...]
+    routed: tuple[int, ...]
+    weights: tuple[float, ...]
 
 
 class PartsTimer:
@@ -45,10 +65,14 @@ class PartsTimer:
     def parts(self, conditions: Conditions = CALM) -> StepParts:
         """The parts of a step under `conditions`."""
         if conditions not in self._parts:
-            cluster = self.deployment.cluster
-            pricer = _PRICERS[self.fidelity](rates(cluster.chip, conditions), cluster)
+            pricer = self.pricer(rates(self.deployment.cluster.chip, conditions))
             self._parts[conditions] = StepParts(self.lowering, pricer, conditions.epoch)
         return self._parts[conditions]
+
+    def pricer(self, chip: Rates) -> Pricer:
+        """What prices this fidelity's operators at the chip's rates."""
+        kind = RooflinePricer if self.fidelity == "roofline" else AnalyticPricer
+        return kind(chip, self.deployment.cluster)
 
     @property
     def ranks(self) -> int:
@@ -72,48 +96,77 @@ class PartsTimer:
         Î£ min(context, w) of later steps grows by the number of decodes until every one of them is at w.
         """
         parts = self.parts(conditions)
-        seconds = self._decode_steps(parts, batch, k)
+        seconds = self._decode_steps(parts, batch, k, conditions)
         if batch.chunks:
-            seconds[0] = self._mixed_step(parts, batch)
+            seconds[0] = self._mixed_step(parts, batch, conditions)
         return seconds
+
+    def breakdown(self, batch: BatchShape, conditions: Conditions = CALM) -> StepBreakdown:
+        """`explain` as cheaply as this fidelity has it: of many steps, without a timeline."""
+        return self.explain(batch, conditions)
 
     def explain(self, batch: BatchShape, conditions: Conditions = CALM) -> StepBreakdown:
         """The step operator by operator; its total equals `durations(batch)[0]`."""
-        parts = self.parts(conditions)
-        cluster, micro = self.deployment.cluster, self.lowering.micro_batches(batch.sequences)
+        parts, cluster = self.parts(conditions), self.deployment.cluster
+        one = self.micro_batch(batch)
         chip = rates(cluster.chip, conditions)
 
-        def rows(operators: Sequence[Operator], weights: tuple[float, ...] = (1.0,)) -> list[Row]:
+        def rows(operators: Sequence[Operator], weights: tuple[float, ...]) -> list[Row]:
             return operator_rows(operators, weights, parts.pricer, chip, cluster)
 
-        tokens = batch.tokens if batch.chunks else self.padded(batch.decodes)
-        sequences = _one(_share(batch.sequences, micro))
-        listed = rows(self.lowering.tokens(_one(_share(tokens, micro)))) + rows(self.lowering.rows(sequences))
-        if batch.decodes:
-            mine, sums = self._largest(batch, micro, 1)
-            listed += rows(self.lowering.per_decode(_one(mine)))
-            for part in self.lowering.decodes(_one(mine), sums):
-                listed += rows(part)
-        if batch.chunks:
-            listed += rows(self.lowering.chunks(batch.chunks), (1.0 / micro,))
-        nodes, weights = load_weights(_share(self.ranks * batch.tokens, micro))
-        listed += rows(self.lowering.shared(nodes, conditions.epoch), weights)
-        idle = 1.0 - micro / self.deployment.parallel.pp
+        listed = [row for part in self.operators(one, conditions.epoch) for row in rows(*part)]
+        idle = 1.0 - one.of / self.deployment.parallel.pp
         if idle > 0.0:
             listed = [with_bubble(row, idle) for row in listed]
-        listed.append(host_row("host", float(parts.host(sequences)[0]), parts.pricer.source))
-        waited = self._launched(parts, batch, micro) - sum(row.time.time for row in listed)
+        listed.append(host_row("host", float(parts.host(one.sequences)[0]), parts.pricer.source))
+        waited = self.launched(parts, batch, one.of) - sum(row.time.time for row in listed)
         if waited > 0.0:
             listed.append(host_row("kernel_launches", waited, parts.pricer.source))
         return step_breakdown(batch, listed)
 
-    def _launched(self, parts: StepParts, batch: BatchShape, micro: int) -> float:
+    def hidden_decodes(self, decodes: int, mean_contexts: Array, conditions: Conditions = CALM) -> Array:
+        """Seconds that overlapping streams hide of decode-only steps: none where operators are added up."""
+        return np.zeros_like(mean_contexts)
+
+    def hidden_mixed(self, tokens: int, conditions: Conditions = CALM) -> float:
+        """Seconds that overlapping streams hide of a step with prefill."""
+        return 0.0
+
+    def micro_batch(self, batch: BatchShape) -> MicroBatch:
+        """The largest micro-batch of a step."""
+        micro = self.lowering.micro_batches(batch.sequences)
+        tokens = batch.tokens if batch.chunks else self.padded(batch.decodes)
+        mine, sums = self._largest(batch, micro, 1) if batch.decodes else (0.0, [])
+        nodes, weights = load_weights(_share(self.ranks * batch.tokens, micro))
+        return MicroBatch(
+            micro,
+            _one(_share(tokens, micro)),
+            _one(_share(batch.sequences, micro)),
+            _one(mine),
+            tuple(sums),
+            batch.chunks,
+            nodes,
+            weights,
+        )
+
+    def operators(self, one: MicroBatch, epoch: int) -> list[tuple[list[Operator], tuple[float, ...]]]:
+        """The operators of a micro-batch, each list with the weights of its cases."""
+        lowering, alone = self.lowering, (1.0,)
+        listed = [(lowering.tokens(one.tokens), alone), (lowering.rows(one.sequences), alone)]
+        if one.decodes[0] > 0:
+            listed.append((lowering.per_decode(one.decodes), alone))
+            listed += [(part, alone) for part in lowering.decodes(one.decodes, one.sums)]
+        if one.chunks:
+            listed.append((lowering.chunks(one.chunks), (1.0 / one.of,)))
+        return [*listed, (lowering.shared(one.routed, epoch), one.weights)]
+
+    def launched(self, parts: StepParts, batch: BatchShape, micro: int) -> float:
         """Least seconds of the step by what the host launches for it."""
         if batch.chunks:
             return parts.launching.of_mixed(_share(batch.tokens, micro))
         return parts.launching.of_decodes(self.queries * _share(batch.decodes, micro))
 
-    def _decode_steps(self, parts: StepParts, batch: BatchShape, k: int) -> Array:
+    def _decode_steps(self, parts: StepParts, batch: BatchShape, k: int, conditions: Conditions) -> Array:
         if not batch.decodes:
             return np.zeros(k)
         micro = self.lowering.micro_batches(batch.decodes)
@@ -123,9 +176,11 @@ class PartsTimer:
         fixed = fixed + parts.shared(_share(self.ranks * self.queries * batch.decodes, micro))
         fixed = fixed + parts.per_decode(_one(mine))
         seconds = fixed + np.sum(parts.decodes(np.full(k, mine), sums), axis=0)
+        mean = batch.context / batch.decodes + np.arange(k, dtype=np.float64)
+        seconds = seconds - self.hidden_decodes(batch.decodes, mean, conditions)
         return np.maximum(seconds, parts.launching.of_decodes(self.queries * int(mine)))
 
-    def _mixed_step(self, parts: StepParts, batch: BatchShape) -> float:
+    def _mixed_step(self, parts: StepParts, batch: BatchShape, conditions: Conditions) -> float:
         micro = self.lowering.micro_batches(batch.sequences)
         total = parts.tokens(_one(_share(batch.tokens, micro))) + parts.rows(
             _one(_share(batch.sequences, micro))
@@ -135,7 +190,8 @@ class PartsTimer:
             total = total + parts.per_decode(_one(mine)) + np.sum(parts.decodes(_one(mine), sums), axis=0)
         shared = parts.shared(_share(self.ranks * batch.tokens, micro))
         seconds = float(total[0]) + parts.chunks(batch.chunks) / micro + shared
-        return max(seconds, self._launched(parts, batch, micro))
+        seconds -= self.hidden_mixed(batch.tokens, conditions)
+        return max(seconds, self.launched(parts, batch, micro))
 
     def _largest(self, batch: BatchShape, micro: int, k: int) -> tuple[float, list[Array]]:
         """Decodes and sums of the largest micro-batch over k steps."""

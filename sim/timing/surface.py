@@ -60,6 +60,7 @@ class StepSurface:
         self._contexts = context_nodes(max(timer.deployment.model.context, _LONG))
         self._tables: dict[int, tuple[Array, ...]] = {}
         self._curves: dict[int, tuple[Curve, ...]] = {}
+        self._alone: dict[int, tuple[Curve, ...]] = {}
         self._whole: dict[int, Curve] = {}
         self._chunk: dict[tuple[int, int], float] = {}
 
@@ -84,7 +85,7 @@ class StepSurface:
 
     def _fold(self, decodes: int) -> Curve:
         """The whole of a decode-only step as one curve, where there is one sum."""
-        ((nodes, values, slopes),) = self._curves.get(decodes) or self._tabulate(decodes)
+        ((nodes, values, slopes),) = self._alone.get(decodes) or self._tabulate(decodes)
         constant = self._base[decodes] + self.shared(self._step_tokens * decodes)
         curve = self._whole[decodes] = (nodes, [constant + value for value in values], slopes)
         return curve
@@ -101,7 +102,7 @@ class StepSurface:
         self, decodes: int, sums: Sequence[float], growth: Sequence[float]
     ) -> tuple[float, float, int]:
         """As `segment`, without the part that all data-parallel ranks share."""
-        curves = self._curves.get(decodes)
+        curves = self._alone.get(decodes)
         if curves is None:
             curves = self._tabulate(decodes)
         first = self._base[decodes]
@@ -136,11 +137,12 @@ class StepSurface:
             self._extend_tokens(tokens)
         if sequences >= len(self._rows):
             self._extend_rows(sequences)
-        seconds += self._tokens[tokens] + self._rows[sequences]
+        seconds += self._tokens[tokens] + self._rows[sequences] - self._timer.hidden_mixed(whole)
         if decodes:
             curves = self._curves.get(decodes)
             if curves is None:
-                curves = self._tabulate(decodes)
+                self._tabulate(decodes)
+                curves = self._curves[decodes]
             for (nodes, values, slopes), total in zip(curves, sums, strict=True):
                 i = bisect_right(nodes, total, 1, len(slopes)) - 1
                 seconds += values[i] + slopes[i] * (total - nodes[i])
@@ -189,13 +191,19 @@ class StepSurface:
         self._rows += self._parts.rows(np.arange(start, end, dtype=np.float64)).tolist()
 
     def _tabulate(self, decodes: int) -> tuple[Curve, ...]:
-        """The attention of so many decodes as curves, and what else such a step costs as a number."""
+        """The attention of so many decodes as curves, and what else such a step costs as a number; returned
+        are the curves of a decode-only step, less what its streams hide."""
         micro = min(self._pp, decodes)
         block, place = divmod(decodes - 1, _DECODES_BLOCK)
         if block not in self._tables:
             self._tables[block] = self._decode_block(block)
-        curves = tuple(_curve(decodes * self._contexts, table[place]) for table in self._tables[block])
-        self._curves[decodes] = curves
+        tables = [table[place] for table in self._tables[block]]
+        sums = decodes * self._contexts
+        self._curves[decodes] = curves = tuple(_curve(sums, table) for table in tables)
+        hidden = self._timer.hidden_decodes(decodes, self._contexts)
+        if hidden.any():
+            curves = (_curve(sums, tables[0] - hidden), *curves[1:])
+        self._alone[decodes] = curves
         self._base[decodes] = self._decode_base(decodes, micro)
         return curves
 
