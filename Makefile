@@ -8,7 +8,7 @@ RUN := $(VENV)/.run-installed
 DEV := $(VENV)/.dev-installed
 COVERAGE := --cov=sim --cov-branch --cov-report=term:skip-covered --cov-fail-under=95
 
-.PHONY: demo test lint bench validate docs lock clean
+.PHONY: demo test lint bench validate docs tables lock clean
 
 demo: $(RUN)
 	$(BIN)/bandwall run examples/ax-k1-h200.yaml
@@ -36,6 +36,10 @@ validate: $(DEV)
 # The scenario reference and the JSON Schema follow from the schemas; tests say when they are out of date.
 docs: $(RUN)
 	$(BIN)/python -m sim.scenario.reference docs
+
+# What DRAM gives each access, of every memory device of the catalogue: ten minutes. A test says when out of date.
+tables: $(DEV)
+	$(BIN)/python -m sim.dram.tables
 
 lock:
 	$(PYTHON) -m pip install --quiet pip-tools

@@ -22,6 +22,10 @@ _INLINED = 500
 """Bytes of code up to which a function is always inlined: LLVM's own bound is too shy for a loop this hot,
 and inlining everything would double the time to compile."""
 
+_SPLICED = frozenset({"serve", "tick_shared", "issue_commands", "_row_slot", "_column_slot", "_column_wake"})
+"""Functions of one caller that hold little but calls. Compiled on their own, each would be optimised and
+stored with everything below it once more, which takes as long as all the rest together."""
+
 Decorate = Callable[[FunctionType], Any]
 
 
@@ -66,12 +70,14 @@ def _compiler(entry: str, modules: Sequence[ModuleType]) -> Decorate:
     def compiled(function: FunctionType) -> object:
         inner = function.__name__ != entry
         function.__qualname__ = f"{function.__name__}_{fingerprint}"
+        spliced = function.__name__ in _SPLICED
         compiler = njit(
             cache=True,
+            inline="always" if spliced else "never",
             _nrt=False,  # nothing is allocated; counting references would cost ten times the work itself
             no_cpython_wrapper=inner,
             no_cfunc_wrapper=inner,
-            forceinline=inner and len(function.__code__.co_code) < _INLINED,
+            forceinline=inner and not spliced and len(function.__code__.co_code) < _INLINED,
         )
         return compiler(function)
 

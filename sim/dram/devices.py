@@ -1,18 +1,18 @@
 """Kinds of DRAM by name: the shipped profiles, or a user's own file, resolved to devices at a pin rate."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import cast
 
 from sim.documents import Document, load, validate
 from sim.documents.reading import decode
 from sim.dram.constraints import Ticks, constraints
 from sim.dram.device import Device, Organisation, SplitActivation
-from sim.dram.schema import MemoryDeviceProfile
-from sim.errors import UserError, unknown
+from sim.errors import unknown
 from sim.figures import Resolution
+from sim.hardware.memory_profile import MemoryDeviceProfile, refuse_impossible
 
 _ROUNDING = 1e-3
 """Share of a clock by which a time may exceed a whole number of clocks without costing another one."""
@@ -34,6 +34,11 @@ class MemoryDevice:
     profile: MemoryDeviceProfile
     pin_rate: float
     timing: dict[str, float]
+
+    @classmethod
+    def of_tree(cls, tree: Mapping[str, object]) -> "MemoryDevice":
+        """The device of a profile's tree."""
+        return resolve_device(validate(MemoryDeviceProfile, tree), Resolution())
 
     @property
     def channels(self) -> int:
@@ -123,17 +128,7 @@ def read_device(name_or_path: str, base: Path | None = None) -> MemoryDeviceProf
     """
     document = _document(name_or_path, base)
     profile = validate(MemoryDeviceProfile, document.tree, document=document)
-    o = profile.organisation
-    for field in ("pseudo_channels", "stack_ids", "bank_groups", "group_banks", "rows"):
-        size = cast("int", getattr(o, field))
-        if size & (size - 1):
-            raise UserError(f"{document.name}: organisation.{field} must be a power of two, found {size}")
-    bits = profile.pins / (o.channels * o.pseudo_channels) * profile.transfers_per_clock
-    if (o.transaction * _BITS) % bits or o.row % o.transaction:
-        raise UserError(
-            f"{document.name}: a transaction must be a whole number of clocks on a pseudo-channel's pins "
-            f"({bits:g} bits each) and a row a whole number of transactions"
-        )
+    refuse_impossible(profile, document.name)
     return profile
 
 
@@ -152,11 +147,7 @@ def _document(name_or_path: str, base: Path | None) -> Document:
 def resolve_device(profile: MemoryDeviceProfile, resolution: Resolution) -> MemoryDevice:
     """Each figure of the profile replaced by a float, and remembered as an assumption."""
     within = resolution.within("timing")
-    timing = {
-        name: within.take(name, figure)
-        for name in type(profile.timing).model_fields
-        if (figure := getattr(profile.timing, name)) is not None
-    }
+    timing = {name: within.take(name, figure) for name, figure in profile.timing.figures().items()}
     return MemoryDevice(profile.name, profile, resolution.take("pin_rate", profile.pin_rate), timing)
 
 

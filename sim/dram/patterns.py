@@ -1,16 +1,19 @@
 """Access patterns of inference, from what an operator reads and writes, and the classic ones.
 
 Sizes are bytes in the chip's address space; a channel sees its share of each piece (see
-sim.dram.chip_memory).
+sim.dram.channels).
 """
 
 from dataclasses import dataclass
 
-from sim.dram.chip_memory import ChipMemory
+from sim.dram.channels import ChipMemory
 from sim.dram.stream import Pattern, PatternSpec
 
 _ENGINES = 8
 """Units of a chip that gather blocks side by side."""
+
+ROW_OF_ACTIVATIONS = 16 * 1024.0
+"""Bytes of one token's row: 8,192 values of 16 bits."""
 
 _TURN = 64
 """Bytes one of several engines asks a channel for before the next has its turn."""
@@ -93,9 +96,11 @@ def kv_append(token_bytes: float, engines: int = _ENGINES) -> AccessPattern:
     return AccessPattern("kv-append", "rand", piece=token_bytes, engines=engines, write_fraction=1.0)
 
 
-def activations(write_fraction: float = 0.5) -> AccessPattern:
-    """A tensor read while another is written."""
-    return AccessPattern("activations", "rw2", write_fraction=write_fraction)
+def activations(write_fraction: float = 0.5, row_bytes: float = ROW_OF_ACTIVATIONS) -> AccessPattern:
+    """Rows of a tensor read by several units while rows of another are written."""
+    return AccessPattern(
+        "activations", "rand", piece=row_bytes, engines=_ENGINES, write_fraction=write_fraction
+    )
 
 
 def step_mix(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import cast
 
 from sim.figures import Figure
-from sim.hardware.memory_devices import ENERGY
+from sim.hardware.memory_devices import ENERGY, UNKNOWN_ENERGY
 from sim.hardware.schema import ChipProfile, TierProfile
 from sim.units import (
     BANDWIDTH,
@@ -70,6 +70,10 @@ def _outstanding(profile: ChipProfile) -> Figure:
     return _times(profile.memory.bandwidth.value, 0.5e-6, 1e-6, 2e-6, BYTES, why)
 
 
+def _byte_energy(profile: ChipProfile) -> Figure:
+    return ENERGY.get(profile.memory.device, UNKNOWN_ENERGY)
+
+
 def _idle(profile: ChipProfile) -> Figure:
     return _times(profile.power.tdp.value, 0.08, 0.15, 0.25, POWER, "0.15 of TDP")
 
@@ -80,10 +84,41 @@ def _flop_energy(profile: ChipProfile) -> Figure:
     return _times(per_flop, 0.35, 0.5, 0.7, ENERGY_PER_FLOP, why)
 
 
-def _constant(low: float, value: float, high: float, dimension: Dimension, why: str) -> Rule:
-    figure = Figure(value, dimension, low, high, "assumption", why)
+def _same(figure: Figure) -> Rule:
     return lambda _profile: figure
 
+
+def _constant(low: float, value: float, high: float, dimension: Dimension, why: str) -> Rule:
+    return _same(Figure(value, dimension, low, high, "assumption", why))
+
+
+CONTROLLER_FIGURES: dict[str, Figure] = {
+    "interleave": Figure(
+        512,
+        BYTES,
+        256,
+        4096,
+        "assumption",
+        "256 B to each pseudo-channel of a channel; mappings of GPUs hold 256 B to 4 KiB",
+    ),
+    "row_piece": Figure(
+        256,
+        BYTES,
+        128,
+        1024,
+        "assumption",
+        "two cache lines of 128 B; gathers of KV blocks reach 0.8-0.9 of peak on A100 and H100",
+    ),
+    "queue": Figure(
+        128,
+        NUMBER,
+        32,
+        256,
+        "assumption",
+        "requests that a pseudo-channel's controller chooses among, with the write-back cache behind it",
+    ),
+}
+"""How requests meet the memory of a chip that says nothing of it."""
 
 RULES: dict[str, Rule] = {
     "compute.matrix_shape.0": _constant(64, 128, 256, NUMBER, "a 128-row matrix engine"),
@@ -95,12 +130,33 @@ RULES: dict[str, Rule] = {
     "sram.multicast": _constant(1, 1, 2, NUMBER, "no operand serves several cores at once"),
     "memory.visible": _visible,
     "memory.outstanding": _outstanding,
+    "memory.interleave": _constant(
+        256,
+        512,
+        4096,
+        BYTES,
+        "256 B to each pseudo-channel of a channel; mappings of GPUs hold 256 B to 4 KiB",
+    ),
+    "memory.row_piece": _constant(
+        128,
+        256,
+        1024,
+        BYTES,
+        "two cache lines of 128 B to one activation; single ones would be bound by tFAW",
+    ),
+    "memory.queue": _constant(
+        32,
+        128,
+        256,
+        NUMBER,
+        "requests a pseudo-channel's controller chooses among, write-back cache included",
+    ),
     "dispatch.gap": _constant(0.5e-6, 2e-6, 10e-6, TIME, "a command processor in graph mode"),
     "dispatch.queue": _constant(64, 1024, 4096, NUMBER, "commands in the hardware queue"),
     "dma.engines": _constant(2, 4, 16, NUMBER, "copy engines"),
     "power.idle": _idle,
     "power.pj_flop": _flop_energy,
-    "power.pj_byte": lambda profile: ENERGY[profile.memory.device],
+    "power.pj_byte": _byte_energy,
 }
 
 

@@ -17,6 +17,8 @@ from sim.figures import dump_figure
 from sim.hardware.assumed import RULES, assumed, link_figures
 from sim.hardware.checks import refuse_contradictions
 from sim.hardware.kernels import Kernels
+from sim.hardware.memory_devices import PINS
+from sim.hardware.memory_profile import MemoryDeviceProfile, refuse_impossible
 from sim.hardware.schema import ChipProfile, ClusterProfile, TierProfile
 
 Kind = Literal["chip", "cluster", "family", "fabric"]
@@ -87,6 +89,8 @@ def complete_chip(
         if _KERNELS - set(stated):  # not read before
             family = _name("family", tree["family"], document, (*prefix, "family"))
             tree["kernels"] = overlaid(_part("family", family, folder, "kernels"), stated)
+    if isinstance(memory := tree.get("memory"), dict):
+        tree["memory"] = _with_device(cast("Tree", memory), document, folder, (*prefix, "memory", "device"))
     profile = validate(ChipProfile, tree, document=document, prefix=prefix)
     refuse_contradictions(profile, document, prefix)
     for path in RULES:
@@ -95,6 +99,21 @@ def complete_chip(
     if isinstance(memory := tree["memory"], Mapping):
         tree["memory"] = {k: v for k, v in cast("Tree", memory).items() if k != "pin_rate"}
     return tree
+
+
+def _with_device(memory: Tree, document: Document, folder: Path | None, path: tuple[str | int, ...]) -> Tree:
+    """The memory with the profile of a device of the user's own in it, where `device` is a path to one."""
+    device = memory.get("device")
+    if not isinstance(device, str) or "device_profile" in memory:
+        return memory
+    if is_path(device):
+        own = load((folder or Path()) / device)
+        profile = validate(MemoryDeviceProfile, own.tree, document=own)
+        refuse_impossible(profile, own.name)
+        return memory | {"device": profile.name, "device_profile": own.tree}
+    if device not in PINS:
+        raise UserError(f"{document.where(path)}: {unknown('memory device', device, PINS)}")
+    return memory
 
 
 def read_cluster(name_or_path: str, base: Path | None = None) -> Tree:

@@ -32,7 +32,7 @@ def refuse_contradictions(profile: ChipProfile, document: Document, prefix: tupl
 def _off_pins(memory: MemoryProfile) -> str:
     if memory.pin_rate is None:
         return ""
-    pins = PINS[memory.device]
+    pins = PINS[memory.device] if memory.device_profile is None else memory.device_profile.pins
     # a pin rate is written in b/s and held in B/s, so the division by 8 is done
     product = memory.stacks.value * pins * memory.pin_rate.value
     if abs(product / memory.bandwidth.value - 1) <= _TOLERANCE:

@@ -38,8 +38,18 @@ class Sram:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Device memory: peak bandwidth B/s, physical capacity B, bytes the driver reports (`visible`), bytes of
-    reads the chip keeps in flight (`outstanding`), `refresh` "per-bank" or "all-bank"."""
+    """Device memory.
+
+    Attributes:
+        bandwidth: peak, B/s; capacity: physical, B; visible: bytes the driver reports.
+        outstanding: bytes of reads the chip keeps in flight.
+        interleave: bytes a channel holds before the next has its turn; row_piece: of those, neighbours that
+            lie in one row; queue: requests among which the controller of a pseudo-channel chooses.
+        refresh: "per-bank" or "all-bank".
+        ceiling: B/s the vendor states for the way through the chip, 0 if none; it bounds what DRAM gives only
+            where `ceiling_applies`.
+        device_profile: of a device of the user's own, the profile with each figure's value.
+    """
 
     device: str
     stacks: int
@@ -47,7 +57,13 @@ class Memory:
     capacity: float
     visible: float
     outstanding: float
+    interleave: float = 512.0
+    row_piece: float = 256.0
+    queue: float = 128.0
     refresh: str = "per-bank"
+    ceiling: float = 0.0
+    ceiling_applies: bool = False
+    device_profile: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ HBM4 JESD270-4, GDDR6 and GDDR7 x32 devices, LPDDR5X x64 packages); energies are
 access and interface together.
 """
 
-from sim.errors import unknown
 from sim.figures import Figure
 from sim.units import ENERGY_PER_BYTE
 
@@ -39,13 +38,12 @@ ENERGY: dict[str, Figure] = {
     "LPDDR5X": _energy(4.5, 3.5, 6.0, "3.5-6 pJ/bit in the literature"),
 }
 
-
-def known_device(name: str) -> str:
-    """The name itself.
-
-    Raises:
-        ValueError: for a device that is not in the list, with the nearest one.
-    """
-    if name not in PINS:
-        raise ValueError(str(unknown("memory device", name, PINS)))
-    return name
+UNKNOWN_ENERGY = Figure(
+    5.0 * _BITS * _PICOJOULE,
+    ENERGY_PER_BYTE,
+    2.6 * _BITS * _PICOJOULE,
+    8.0 * _BITS * _PICOJOULE,
+    "assumption",
+    "2.6-8 pJ/bit over all kinds of DRAM",
+)
+"""Of a device that is not in the list."""

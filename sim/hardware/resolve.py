@@ -11,7 +11,8 @@ from sim.hardware.assumed import LINK_FIGURES, assumed, link_figures
 from sim.hardware.chip import Chip, Compute, Dispatch, Memory, Power, Sram
 from sim.hardware.cluster import Cluster, Tier
 from sim.hardware.kernels import resolve_kernels
-from sim.hardware.schema import ChipProfile, ClusterProfile, link_of, ported
+from sim.hardware.memory_profile import plain_device
+from sim.hardware.schema import ChipProfile, ClusterProfile, MemoryProfile, link_of, ported
 
 
 def resolve_cluster(profile: ClusterProfile, resolution: Resolution) -> Cluster:
@@ -149,8 +150,20 @@ def _memory(part: _Part) -> Memory:
         capacity=capacity,
         visible=min(visible, capacity),
         outstanding=part.take("memory.outstanding", memory.outstanding),
+        interleave=part.take("memory.interleave", memory.interleave),
+        row_piece=part.take("memory.row_piece", memory.row_piece),
+        queue=part.take("memory.queue", memory.queue),
         refresh=memory.refresh,
+        ceiling=part.or_zero("memory.ceiling", memory.ceiling),
+        ceiling_applies=memory.ceiling_applies,
+        device_profile=_own_device(memory, part.resolution),
     )
+
+
+def _own_device(memory: MemoryProfile, resolution: Resolution) -> dict[str, object] | None:
+    if memory.device_profile is None:
+        return None
+    return plain_device(memory.device_profile, resolution.within("memory.device_profile"))
 
 
 def _dispatch(part: _Part) -> Dispatch:

@@ -8,7 +8,7 @@ from itertools import pairwise
 from math import prod
 from typing import Annotated, Literal, cast
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from sim.errors import nearest
 from sim.figures import (
@@ -25,7 +25,7 @@ from sim.figures import (
 from sim.hardware.cluster import AlgorithmName, Topology
 from sim.hardware.fields import Count, Factor, FlopRate, Frequency, OpRate, Part, Power, Share, Size, Speed
 from sim.hardware.kernels import Dtype, Kernels
-from sim.hardware.memory_devices import known_device
+from sim.hardware.memory_profile import MemoryDeviceProfile
 
 
 class ComputeProfile(Part):
@@ -56,16 +56,26 @@ class NocProfile(Part):
 
 
 class MemoryProfile(Part):
-    """Device memory; `pin_rate` is a checksum: stacks · pins · pin_rate = bandwidth within 2 %."""
+    """Device memory; `pin_rate` is a checksum: stacks · pins · pin_rate = bandwidth within 2 %.
 
-    device: Annotated[str, AfterValidator(known_device)]
+    `device_profile` is what a path in `device` led to. `ceiling` is the bandwidth a vendor states for the way
+    through the chip; it is shown beside ours, and bounds it only where `ceiling_applies`.
+    """
+
+    device: str
+    device_profile: MemoryDeviceProfile | None = None
     stacks: Count
     bandwidth: Speed
     capacity: Size
     pin_rate: Speed | None = None
     visible: Size | None = None
     outstanding: Size | None = None
+    interleave: Size | None = None
+    row_piece: Size | None = None
+    queue: Count | None = None
     refresh: Literal["per-bank", "all-bank"] = "per-bank"
+    ceiling: Speed | None = None
+    ceiling_applies: bool = False
 
 
 class DispatchProfile(Part):

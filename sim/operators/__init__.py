@@ -1,5 +1,6 @@
 """One engine step as operators with shapes: what is computed, how many FLOPs and bytes, on each chip."""
 
+from sim.operators.access import ACTIVATIONS, WEIGHTS, Access
 from sim.operators.batch import BatchShape
 from sim.operators.chunks import ChunkWork, chunk_work
 from sim.operators.drafting import GROUP as DRAFT
@@ -22,7 +23,10 @@ from sim.operators.operators import (
 from sim.operators.step import lower, lowering_of
 
 __all__ = [
+    "ACTIVATIONS",
     "DRAFT",
+    "WEIGHTS",
+    "Access",
     "BatchShape",
     "ChunkWork",
     "Collective",

@@ -97,7 +97,11 @@ class AttentionBlock:
             return []
         heads, latent = self._decode_heads(self.attention)
         name = "mla_decode" if latent else "decode"
-        return [DecodeAttention(name, GROUP, self.count, sequences, read, heads, latent, queries)]
+        return [
+            DecodeAttention(
+                name, GROUP, self.count, sequences, read, heads, latent, queries, block=self._block
+            )
+        ]
 
     def per_decode(self, sequences: Array, queries: int = 1) -> list[Operator]:
         """What a decode computes whatever its context: absorption into the latent space, a state's update."""
@@ -113,7 +117,16 @@ class AttentionBlock:
         heads = self._index_heads()
         if heads is None:
             return []
-        score = DecodeAttention("index_scores", GROUP, self.count, sequences, context, heads, queries=queries)
+        score = DecodeAttention(
+            "index_scores",
+            GROUP,
+            self.count,
+            sequences,
+            context,
+            heads,
+            queries=queries,
+            block=self._cache_block,
+        )
         return [score, _streamed("index_top_k", self.count, queries * context, 4, 4)]
 
     def chunks(self, work: ChunkWork, whole: ChunkWork) -> list[Operator]:
@@ -127,15 +140,27 @@ class AttentionBlock:
             pairs = np.array([float(TILE * TILE * whole.tiles)])
             heads, _ = self._decode_heads(a)
             return [
-                PrefillAttention("index_scores", GROUP, self.count, whole, index),
+                PrefillAttention("index_scores", GROUP, self.count, whole, index, block=self._cache_block),
                 _streamed("index_top_k", self.count, pairs, 4, 4),
-                PrefillAttention("mla_prefill", GROUP, self.count, work, heads, expanded=True),
+                PrefillAttention(
+                    "mla_prefill", GROUP, self.count, work, heads, expanded=True, block=self._block
+                ),
             ]
         expanded = isinstance(a, Mla)
-        attention = PrefillAttention("prefill", GROUP, self.count, work, self._full_heads(a), expanded)
+        full = self._full_heads(a)
+        attention = PrefillAttention("prefill", GROUP, self.count, work, full, expanded, self._cache_block)
         if isinstance(a, Gqa) or self._expands:
             return [attention]
         return [*self._expansion(a, work), attention]
+
+    @property
+    def _cache_block(self) -> int:
+        return self.deployment.engine.block_size
+
+    @property
+    def _block(self) -> int:
+        """Tokens of the cache that lie together in what the main attention reads: an indexer picks rows."""
+        return 1 if self._index_heads() is not None else self._cache_block
 
     @property
     def _expands(self) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sim.models.dtypes import weight_bytes_per_value
+from sim.operators.access import Access
 from sim.operators.loads import ExpertLoads
 from sim.operators.quantities import ACTIVATION_BYTES, Array
 
@@ -34,6 +35,11 @@ class Experts:
     activations: str
     arithmetic: str
     gathered: bool
+
+    @property
+    def access(self) -> Access:
+        """Matrices of the experts that were picked, several side by side."""
+        return Access("gather", "expert weights", self.expert_bytes)
 
     @property
     def up_columns(self) -> int:

@@ -9,10 +9,14 @@ the step runs. Bytes are compulsory: every weight, key, value and activation onc
 from dataclasses import dataclass
 
 from sim.models.dtypes import bytes_per_value, weight_bytes_per_value
+from sim.operators.access import ACTIVATIONS, WEIGHTS, Access
 from sim.operators.chunks import ChunkWork
 from sim.operators.communication import Collective, ExpertExchange, Hop
 from sim.operators.experts import Experts
 from sim.operators.quantities import ACTIVATION_BYTES, Array
+
+BLOCK = 16
+"""Tokens of a cache block where no engine says otherwise: vLLM's `block_size`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,11 @@ class Gemm:
     activations: str
     arithmetic: str
     batch: int = 1
+
+    @property
+    def access(self) -> Access:
+        """Weights from end to end."""
+        return WEIGHTS
 
     @property
     def flops(self) -> Array:
@@ -76,6 +85,11 @@ class Elementwise:
     bytes_per_row: float
     flops_per_row: float
     produces: str = ""
+
+    @property
+    def access(self) -> Access:
+        """A tensor in, a tensor out."""
+        return ACTIVATIONS
 
     @property
     def flops(self) -> Array:
@@ -121,6 +135,12 @@ class Heads:
         """Cache of one token."""
         return self.cache_values * bytes_per_value(self.cache)
 
+    def cache_blocks(self, tokens: int, tensors: int) -> Access:
+        """Blocks of so many tokens read from a cache of one tensor, or of two (K and V apart), as engines lay
+        it out: the heads of a token side by side, the tokens of a block after one another."""
+        what = "single cache rows" if tokens == 1 else f"cache blocks of {tokens} tokens"
+        return Access("gather", what, tokens * self.cache_bytes / tensors)
+
 
 @dataclass(frozen=True, slots=True)
 class DecodeAttention:
@@ -134,6 +154,7 @@ class DecodeAttention:
     Attributes:
         sequences: decodes of each case; context: Σ over them of tokens read.
         latent: absorbed MLA, whose kernels have parameters of their own.
+        block: tokens whose cache lies together; 1 where single rows are picked.
     """
 
     name: str
@@ -144,6 +165,27 @@ class DecodeAttention:
     heads: Heads
     latent: bool = False
     queries: int = 1
+    block: int = BLOCK
+
+    @property
+    def access(self) -> Access:
+        """Blocks of K and of V, or of the one tensor that is both (MLA) or keys alone (an indexer)."""
+        return self.heads.cache_blocks(self.block, 1 if self.latent or not self.heads.v_dim else 2)
+
+    @property
+    def appended(self) -> Access:
+        """The rows written: each sequence's own tokens at the end of its cache."""
+        return Access("append", "new cache rows", self.access.contiguous / self.block)
+
+    @property
+    def read_bytes(self) -> Array:
+        """Cache of the tokens read."""
+        return self.heads.cache_bytes * self.context
+
+    @property
+    def new_bytes(self) -> Array:
+        """Cache of the tokens appended, their queries and outputs, of all sequences."""
+        return self.queries * (self.heads.io_bytes + self.heads.cache_bytes) * self.sequences
 
     @property
     def arithmetic(self) -> str:
@@ -163,8 +205,7 @@ class DecodeAttention:
     @property
     def hbm_bytes(self) -> Array:
         """Cache, queries, outputs."""
-        per_sequence = self.queries * (self.heads.io_bytes + self.heads.cache_bytes)
-        return self.heads.cache_bytes * self.context + per_sequence * self.sequences
+        return self.read_bytes + self.new_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +215,9 @@ class PrefillAttention:
     flops = flops_per_pair · pairs, pairs = Σ chunks Σ new tokens of the tokens they may see
     hbm   = queries and outputs of the new tokens, cache of all tokens seen
 
-    `expanded`: MLA's latents expanded to keys and values before it, so that it prepares less itself.
+    Attributes:
+        expanded: MLA's latents expanded to keys and values before it, so that it prepares less itself.
+        block: tokens whose cache lies together; 1 where single rows are picked.
     """
 
     name: str
@@ -183,6 +226,13 @@ class PrefillAttention:
     work: ChunkWork
     heads: Heads
     expanded: bool = False
+    block: int = BLOCK
+
+    @property
+    def access(self) -> Access:
+        """Blocks of K and of V, or of the one tensor that is both or keys alone."""
+        whole = self.heads.kv == 1 and self.heads.cache_values == self.heads.qk_dim
+        return self.heads.cache_blocks(self.block, 1 if whole else 2)
 
     @property
     def arithmetic(self) -> str:
@@ -217,6 +267,11 @@ class StateUpdate:
     bytes_per_token: float
     arithmetic: str
     chunked: bool
+
+    @property
+    def access(self) -> Access:
+        """States read and written, each in one piece."""
+        return Access("mixed", "states read and written", self.state_bytes)
 
     @property
     def flops(self) -> Array:

@@ -87,7 +87,7 @@ def _chunk_chart(curve: MemoryCurve) -> Chart:
         },
         height=360,
         wide=True,
-        note=f"A channel holds {curve.studied.memory.interleave} B before the next has its turn: a piece "
+        note=f"A channel holds {curve.studied.memory.interleave:.0f} B before the next has its turn: a piece "
         f"between that and a turn of all {curve.studied.memory.channels} channels only touches more of them.",
     )
 

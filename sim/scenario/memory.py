@@ -5,14 +5,16 @@ from pathlib import Path
 from typing import cast, get_args
 
 from sim import dram
-from sim.dram.chip_memory import QUEUE
 from sim.errors import UserError, unknown
 from sim.figures import Assumption, Resolution
 from sim.hardware import load_chip
+from sim.hardware.assumed import CONTROLLER_FIGURES
 
 MOST_IN_FLIGHT = 4_096
-_OUTSTANDING = "memory.outstanding"
-_CHIP_FIGURES = ("memory.stacks", "memory.bandwidth", _OUTSTANDING)
+_OUTSTANDING, _QUEUE = "memory.outstanding", "memory.queue"
+_CHIP_FIGURES = tuple(
+    f"memory.{name}" for name in ("stacks", "bandwidth", "outstanding", "interleave", "row_piece", "queue")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class StudiedMemory:
             "channels": self.memory.channels,
             "pseudo_channels": organisation.pseudo_channels,
             "transaction_bytes": organisation.transaction_bytes,
-            "interleave_bytes": self.memory.interleave,
+            "interleave_bytes": round(self.memory.interleave),
             "peak_gb_s": self.memory.bandwidth / 1e9,
             "in_flight_per_pseudo_channel": self.in_flight,
             "refresh": self.memory.system.controller.refresh,
@@ -98,15 +100,29 @@ def _of_chip(
 ) -> StudiedMemory:
     chip, figures = load_chip(name, base)
     own = chip.memory
-    device, assumptions = _device(own.device.lower(), None)
-    stacks, mode = own.stacks, refresh or cast("dram.Refresh", own.refresh)
-    memory = _memory(device, stacks, own.bandwidth, own.outstanding, mode, in_flight)
-    stated = [a for a in figures if a.path in _CHIP_FIGURES and (in_flight is None or a.path != _OUTSTANDING)]
-    # the chip's bandwidth says how fast its pins are
-    kept = [a for a in assumptions if a.path != "device.pin_rate"]
-    return StudiedMemory(
-        chip.title or chip.name, device.name, stacks, memory, (*_queue(in_flight), *stated, *kept)
+    if own.device_profile is None:
+        device, assumptions = _device(own.device.lower(), None)
+    else:
+        device = dram.MemoryDevice.of_tree(own.device_profile)
+        assumptions = tuple(a for a in figures if a.path.startswith("memory.device_profile."))
+    outstanding, queue = own.outstanding, own.queue
+    if in_flight is not None:
+        outstanding, queue = _outstanding(device, own.stacks, in_flight), in_flight
+    memory = dram.chip_memory(
+        device,
+        stacks=own.stacks,
+        bandwidth=own.bandwidth,
+        outstanding=outstanding,
+        refresh=refresh or cast("dram.Refresh", own.refresh),
+        interleave=own.interleave,
+        row_piece=own.row_piece,
+        queue=queue,
     )
+    replaced = () if in_flight is None else (_OUTSTANDING, _QUEUE)
+    stated = [a for a in figures if a.path in _CHIP_FIGURES and a.path not in replaced]
+    # the chip's bandwidth says how fast its pins are
+    kept = [a for a in assumptions if not a.path.endswith(".pin_rate")]
+    return StudiedMemory(chip.title or chip.name, device.name, own.stacks, memory, (*stated, *kept))
 
 
 def _of_device(
@@ -114,17 +130,21 @@ def _of_device(
 ) -> StudiedMemory:
     device, assumptions = _device(name, base)
     # as many requests in flight as the controller can see, since no chip says otherwise
-    memory = _memory(device, 1, device.bandwidth, 0.0, refresh or "per-bank", in_flight or QUEUE)
+    queue = in_flight or round(CONTROLLER_FIGURES["queue"].value)
+    memory = dram.chip_memory(
+        device,
+        stacks=1,
+        bandwidth=device.bandwidth,
+        outstanding=_outstanding(device, 1, queue),
+        refresh=refresh or "per-bank",
+        queue=queue,
+    )
+    assumed = Resolution("memory")
+    for name, figure in CONTROLLER_FIGURES.items():
+        if in_flight is None or name != "queue":
+            assumed.take(name, figure)
     title = device.profile.title or device.name
-    return StudiedMemory(title, device.name, 1, memory, (*_queue(in_flight), *assumptions))
-
-
-def _queue(in_flight: int | None) -> tuple[Assumption, ...]:
-    """The controller's queue as a figure the result rests on, unless the user stated it."""
-    if in_flight is not None:
-        return ()
-    why = "requests of a pseudo-channel among which its controller chooses; 32 to 128 are built"
-    return (Assumption("controller.queue", f"{QUEUE} (32 … 128)", "assumption", why),)
+    return StudiedMemory(title, device.name, 1, memory, (*assumed.assumptions, *assumptions))
 
 
 def _device(name: str, base: Path | None) -> tuple[dram.MemoryDevice, tuple[Assumption, ...]]:
@@ -133,23 +153,10 @@ def _device(name: str, base: Path | None) -> tuple[dram.MemoryDevice, tuple[Assu
     return device, tuple(resolution.assumptions)
 
 
-def _memory(
-    device: dram.MemoryDevice,
-    stacks: int,
-    bandwidth: float,
-    outstanding: float,
-    refresh: dram.Refresh,
-    in_flight: int | None,
-) -> dram.ChipMemory:
-    """Where `in_flight` is given, it stands for `outstanding`, and the controller sees all of it."""
-    queue = QUEUE
-    if in_flight is not None:
-        organisation = device.profile.organisation
-        scopes = stacks * organisation.channels * organisation.pseudo_channels
-        outstanding, queue = in_flight * scopes * organisation.transaction, in_flight
-    return dram.chip_memory(
-        device, stacks=stacks, bandwidth=bandwidth, outstanding=outstanding, refresh=refresh, queue=queue
-    )
+def _outstanding(device: dram.MemoryDevice, stacks: int, in_flight: int) -> float:
+    """Bytes in flight of a memory with so many requests per pseudo-channel."""
+    o = device.profile.organisation
+    return in_flight * stacks * o.channels * o.pseudo_channels * o.transaction
 
 
 def require_within(name: str, value: int, least: int, most: int) -> int:

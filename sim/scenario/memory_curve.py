@@ -121,7 +121,7 @@ def _sizes(memory: dram.ChipMemory) -> list[int]:
     within = [memory.system.device.organisation.transaction_bytes]
     while within[-1] < memory.interleave:
         within.append(2 * within[-1])
-    whole = memory.interleave * memory.channels
+    whole = round(memory.interleave * memory.channels)
     beyond = [whole << doubling for doubling in range(_DOUBLINGS + 1)]
     return within + [size for size in beyond if size > within[-1]]
 

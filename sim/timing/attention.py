@@ -5,13 +5,15 @@ Prefill (per layer, all chunks in one launch; tiles of 128 queries × 128 keys, 
   CTAs = heads·query tiles (at least one per KV head and chunk),  W = CTAs/n_c,
   wq   = 1 + (⌈W⌉/W − 1)/query tiles
   t_c  = ‖longest·128²·pair, heads·tiles·128²·pair/n_c·wq‖₄ + ⌈W⌉·τ
-  T    = t0 + ‖t_c, bytes/B‖_p + m_pre·(bytes of new queries, keys, values)/B
+  T    = t0 + ‖t_c, bytes/B_g‖_p + m_pre·(bytes of new queries, keys, values)/B_a
 Decode (per layer, all sequences; work items of one KV head of one sequence, split along the context):
   g    = query heads per KV head, times query tokens, padded to 64 rows of the matrix engine
-  T    = t0 + ‖KV + io over η_b·B, compute, one item's piece at one core's share c·η_b·B/n_c‖_p
+  T    = t0 + ‖(KV/B_g + (new KV + io)/B_w)/η_b, compute, an item's piece at a core's share c·η_b·B_g/n_c‖_p
   compute = max( 2·n·kv·g·L(d + d_v)/(η_c·P), scores/(η_s·X) )
   A kernel that does not split the context has a core walk all of it, ⌈n·kv·⌈g/64⌉/n_c⌉ times in turn.
-A recurrence: T = t0 + ‖bytes/(η_b·B), flops/rate‖_p, chunks on matrix engines, single steps on vectors.
+A recurrence: T = t0 + ‖bytes/(η_b·B_a), flops/rate‖_p, chunks on matrix engines, single steps on vectors.
+
+B_g, B_w, B_a are what DRAM gives to blocks of cache gathered, rows written, activations: peak · f_dram.
 
 τ is the family's `prefill_tile_latency`, start and end of one block of queries, paid once where a core
 prefetches the next; c is its `decode_core_hbm`.
@@ -70,8 +72,8 @@ def prefill_work(attention: PrefillAttention, rates: Rates) -> PrefillWork:
         tiles * multiply,
         tiles * softmax,
         starts * k.prefill_tile_latency,
-        (work.rows * heads.io_bytes + work.seen_rows * heads.cache_bytes) / rates.hbm,
-        share(by_cache, heads.cache) * fresh / rates.hbm,
+        (work.rows * heads.io_bytes + work.seen_rows * heads.cache_bytes) / rates.achieved(attention.access),
+        share(by_cache, heads.cache) * fresh / rates.activations,
         tiles,
     )
 
@@ -91,7 +93,7 @@ def prefill_passes(attention: PrefillAttention, rates: Rates) -> Kernel:
     zero = np.zeros(1)
     memory = zero + work.memory
     attend = Pass(zero + work.multiply + work.starts, zero + work.softmax, memory, memory, zero + work.steps)
-    rows = streamed(zero + work.passes, rates.hbm, rates.cores, zero, zero)
+    rows = streamed(zero + work.passes, rates.activations, rates.cores, zero, zero)
     return Kernel(zero + rates.kernels.prefill_launch + rates.gap, (attend, rows))
 
 
@@ -127,12 +129,13 @@ def decode_passes(attention: DecodeAttention, rates: Rates) -> Kernel:
 
 def _decode_work(attention: DecodeAttention, rates: Rates) -> _DecodeWork:
     kernel, k = decode_kernel(attention, rates), rates.kernels
-    hbm, moved = kernel.hbm * rates.hbm, attention.hbm_bytes
+    gather, append = (kernel.hbm * rates.achieved(a) for a in (attention.access, attention.appended))
+    moved, seconds = attention.hbm_bytes, attention.read_bytes / gather + attention.new_bytes / append
     multiply = _padding(attention) * attention.flops / kernel.rate
-    bus = np.maximum(rates.from_hbm(moved, moved) / hbm, rates.from_shared(moved))
+    bus = np.maximum(rates.from_hbm(seconds, moved), rates.from_shared(moved))
     memory = bus
     if kernel.splits:
-        memory = norm(k.overlap_norm, bus, _one_piece(attention, rates, hbm))
+        memory = norm(k.overlap_norm, bus, _one_piece(attention, rates, gather))
     else:
         multiply = np.maximum(multiply, _one_sequence(attention, rates, kernel.rate))
     launch = np.where(attention.sequences > 0, kernel.launch + rates.gap, 0.0)
@@ -208,7 +211,7 @@ def state_passes(update: StateUpdate, rates: Rates) -> Kernel:
     launch, compute, memory = _state_times(update, rates)
     zero = np.zeros_like(memory)
     matrix, vector = (compute, zero) if update.chunked else (zero, compute)
-    hbm = rates.kernels.decode_hbm * rates.hbm
+    hbm = rates.kernels.decode_hbm * rates.achieved(update.access)
     return Kernel(launch, (streamed(memory, hbm, rates.cores, matrix, vector),))
 
 
@@ -221,4 +224,4 @@ def _state_times(update: StateUpdate, rates: Rates) -> tuple[Array, Array, Array
         else rates.vector
     )
     launch = np.where(update.tokens > 0, k.decode_launch + rates.gap, 0.0)
-    return launch, update.flops / rate, update.hbm_bytes / (k.decode_hbm * rates.hbm)
+    return launch, update.flops / rate, update.hbm_bytes / (k.decode_hbm * rates.achieved(update.access))

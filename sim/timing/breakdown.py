@@ -76,6 +76,7 @@ def _row(operator: Operator, weights: Array, pricer: Pricer, rates: Rates, clust
         parts,
         flops * cluster.chip.power.pj_flop + hbm * cluster.chip.power.pj_byte,
         levels,
+        pricer.dram(operator),
     )
     return Row(time, total(least.compute), total(least.hbm), total(least.link))
 

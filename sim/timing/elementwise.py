@@ -1,8 +1,9 @@
 """Analytic time of norms, activations, gates, quantisers and samplers.
 
-T = t_k + bytes/(η·B): a streaming kernel. A quantiser of activations is n_q kernels which go q times through
-what is read and written: n_q·t_q + q·bytes/(η·B), n_q, q by the type it writes. Intermediates are taken to
-come from HBM; a chip whose shared memory keeps them does better at small batches, where launches rule anyway.
+T = t_k + bytes/(η·B_a): a streaming kernel. A quantiser of activations is n_q kernels which go q times
+through what is read and written: n_q·t_q + q·bytes/(η·B_a), n_q, q by the type it writes. Intermediates are
+taken to come from HBM; a chip whose shared memory keeps them does better at small batches, where launches
+rule anyway.
 Vector arithmetic overlaps: the larger of the two counts.
 
 Form and fit: docs/operators.md.
@@ -33,7 +34,7 @@ def price_elementwise(operator: Elementwise, rates: Rates) -> Priced:
 def elementwise_passes(operator: Elementwise, rates: Rates) -> Kernel:
     """The same kernel as one pass."""
     launch, memory, compute = _times(operator, rates)
-    hbm, idle = rates.kernels.elementwise_hbm * rates.hbm, np.zeros_like(memory)
+    hbm, idle = rates.kernels.elementwise_hbm * rates.activations, np.zeros_like(memory)
     return Kernel(np.full_like(memory, launch), (streamed(memory, hbm, rates.cores, idle, compute),))
 
 
@@ -50,4 +51,4 @@ def _times(operator: Elementwise, rates: Rates) -> tuple[float, Array, Array]:
 def _memory(moved: Array, rates: Rates) -> Array:
     """Seconds of the shared level and of HBM, the longer of the two."""
     eta = rates.kernels.elementwise_hbm
-    return np.maximum(rates.from_hbm(moved, moved) / (eta * rates.hbm), rates.from_shared(moved))
+    return np.maximum(rates.from_hbm(moved, moved) / (eta * rates.activations), rates.from_shared(moved))

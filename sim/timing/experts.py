@@ -3,7 +3,7 @@
 For the rank loads {n_e} and each product (N = 2·inter, K = hidden; then N = hidden, K = inter):
   tiles = Σ_e ⌈n_e/b_m⌉ · ⌈N/b_n⌉,  waves = ⌈tiles/n_c⌉,  weight bytes = active experts · N·K·w
   t     = min over tiles of ‖waves·t_tile, t_mem‖_p             t_tile as in a plain product
-  T     = t_fix + t_1 + t_2 + m_io·(2·tokens·hidden + pairs·(4·hidden + 6·inter))/B
+  T     = t_fix + t_1 + t_2 + m_io·(2·tokens·hidden + pairs·(4·hidden + 6·inter))/B_a
 Kernels that do not compact a rank's own pairs (`moe_own_pairs` 0) have intermediates for the pairs of all
 ranks and go through them, so that more ranks make the products shorter but not what surrounds them.
 The slowest rank counts; the time is the mean over the seeded draws. What it takes beyond the mean rank is
@@ -46,11 +46,11 @@ def price_experts(experts: Experts, rates: Rates) -> Priced:
         compute = compute + product.merged * of_cores
         memory = memory + product.merged * (1.0 - of_cores)
     memory = memory + _around(experts, rates)
-    slowest = (compute + memory).max(axis=2).mean(axis=1)
+    whole = compute + memory
     of_cores, of_memory = compute.mean(axis=(1, 2)), memory.mean(axis=(1, 2))
-    launch = np.full_like(slowest, k.moe_launch + rates.gap)
-    waiting = np.maximum(slowest - (of_cores + of_memory), 0.0)
-    return Priced(launch, of_cores, of_memory, np.zeros_like(slowest), waiting)
+    waiting = (whole.max(axis=2) - whole.mean(axis=2)).mean(axis=1)
+    launch = np.full_like(waiting, k.moe_launch + rates.gap)
+    return Priced(launch, of_cores, of_memory, np.zeros_like(waiting), waiting)
 
 
 def experts_passes(experts: Experts, rates: Rates) -> Kernel:
@@ -64,7 +64,7 @@ def experts_passes(experts: Experts, rates: Rates) -> Kernel:
         return *(
             Pass(of_ranks(p.on_core), zero, of_ranks(p.memory), of_ranks(p.memory), of_ranks(p.steps))
             for p in products
-        ), streamed(rows, rates.hbm, rates.cores, zero, zero)
+        ), streamed(rows, rates.activations, rates.cores, zero, zero)
 
     slowest = passes(lambda by_rank: by_rank.max(axis=2).mean(axis=1))
     launch = np.full_like(slowest[0].memory, rates.kernels.moe_launch + rates.gap)
@@ -78,7 +78,7 @@ def _around(experts: Experts, rates: Rates) -> Array:
     pairs = loads.pairs if own else loads.all_pairs[:, None, None] + np.zeros_like(loads.pairs)
     tokens = experts.handled if own else loads.tokens[:, None, None]
     rows = 2.0 * tokens * experts.hidden + pairs * (4.0 * experts.hidden + 6.0 * experts.inter)
-    return share(k.moe_io_passes, experts.arithmetic) * rows / rates.hbm
+    return share(k.moe_io_passes, experts.arithmetic) * rows / rates.activations
 
 
 def _products(experts: Experts, rates: Rates) -> tuple[_Product, _Product]:
@@ -102,7 +102,7 @@ def _grouped(experts: Experts, columns: int, inner: int, rates: Rates) -> _Produ
     on_core = wave_time(rates, waves, per_tile)
     io = loads.pairs * (inner * bytes_per_value(experts.activations) + 2.0 * columns)
     weights = loads.active * (columns * inner * weight_bytes_per_value(experts.weights))
-    memory = (weights + io) / (k.moe_hbm * rates.hbm)
+    memory = (weights + io) / (k.moe_hbm * rates.achieved(experts.access))
     merged = norm(k.overlap_norm, on_core, memory[..., None])
     best = merged.argmin(axis=3)[..., None]
 

@@ -26,6 +26,7 @@ from sim.timing.priced import Priced
 from sim.timing.products import price_gemm
 from sim.timing.rates import Rates
 from sim.timing.roofline import limits, prefill_bound
+from sim.timing.timer import DramUse
 
 
 class Pricer(Protocol):
@@ -46,6 +47,10 @@ class Pricer(Protocol):
 
     def chunk_key(self, new: int, past: int) -> tuple[int, int]:
         """What the price of a chunk depends on."""
+        ...
+
+    def dram(self, operator: Operator) -> DramUse | None:
+        """How the operator is taken to go through memory; None where at the peak, or not at all."""
         ...
 
     def host(self, fixed: float, per_sequence: float) -> tuple[float, float]:
@@ -89,6 +94,10 @@ class AnalyticPricer:
         """Kernels pad chunks to whole tiles."""
         return padded_rows(new), -(-past // TILE)
 
+    def dram(self, operator: Operator) -> DramUse | None:
+        """The operator's access and its f_dram; None for communication."""
+        return self._rates.of_operator(operator)
+
     def host(self, fixed: float, per_sequence: float) -> tuple[float, float]:
         """As the engine has them."""
         return fixed, per_sequence
@@ -120,6 +129,10 @@ class RooflinePricer:
     def chunk_key(self, new: int, past: int) -> tuple[int, int]:
         """Every token counts."""
         return new, past
+
+    def dram(self, operator: Operator) -> DramUse | None:
+        """Light goes at the peak."""
+        return None
 
     def host(self, fixed: float, per_sequence: float) -> tuple[float, float]:
         """Light has no host."""

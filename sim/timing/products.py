@@ -4,10 +4,10 @@ For row tile b_m, column tile b_n and split-K s, on n_c cores with K' = ⌈K/s/6
   tiles  = batch·⌈M/b_m⌉·⌈N/b_n⌉·s,  waves = ⌈tiles/n_c⌉
   t_tile = max( 2·b_m·b_n·K'/(η_c·P/n_c), (b_m·a + b_n·w)·K'/(η_f·F/n_c) )
            + [stored type must be unpacked] u·b_n·K'/(V/n_c) + 2·b_m·b_n/(η_f·F/n_c)
-  t_mem  = max( (W + A + C)/(η_b·B), first tile's weights at one core's share c·η_b·B/n_c )
+  t_mem  = max( (W + A + C)/(η_b·B_s), first tile's weights at one core's share c·η_b·B_s/n_c )
   T = t0 + min over the menu of ‖waves·(t_tile + τ), t_mem‖_p + [s > 1]·(τ_s + 8·s·M·N/(η_f·F))
 t0 launch and gap to the next kernel, P matrix peak, V vector peak, F operand feed (L2 or scratchpad fill),
-B HBM; a, w bytes of an operand value. u is the family's `gemm_unpack`, c its `gemm_core_hbm` and τ its
+B_s HBM as DRAM gives it to a stream; a, w bytes of an operand value. u is the family's `gemm_unpack`, c its `gemm_core_hbm` and τ its
 `tile_latency`, paid once where a core prefetches its next tile. Every candidate grows with M, so their
 minimum does. Operands are read once even where they exceed the shared memory.
 
@@ -20,7 +20,7 @@ from functools import lru_cache
 import numpy as np
 
 from sim.models.dtypes import bytes_per_value, weight_bytes_per_value
-from sim.operators import Gemm
+from sim.operators import WEIGHTS, Gemm
 from sim.operators.quantities import Array
 from sim.timing.passes import Kernel, Pass
 from sim.timing.priced import Priced, norm
@@ -126,7 +126,7 @@ def product_kernels(
     menu = tile_menu(rates.scratchpad, splits, share(k.gemm_largest_tile, arithmetic))
     depth = np.ceil(inner / menu.splits / DEPTH) * DEPTH
     mma = share(k.gemm_mma, arithmetic)
-    width = weight_bytes_per_value(weights)
+    width, hbm = weight_bytes_per_value(weights), k.gemm_hbm * rates.achieved(WEIGHTS)
     split = menu.splits > 1
     written = ACCUMULATOR_BYTES * columns / (k.gemm_feed * rates.feed)
     return Kernels(
@@ -134,7 +134,7 @@ def product_kernels(
         batch * np.ceil(columns / menu.columns) * menu.splits,
         tile_time(rates, mma, menu.rows, menu.columns, depth, weights, arithmetic, k.gemm_unpack),
         depth / DEPTH,
-        menu.columns * depth * width * rates.cores / (k.gemm_core_hbm * k.gemm_hbm * rates.hbm),
+        menu.columns * depth * width * rates.cores / (k.gemm_core_hbm * hbm),
         np.where(split, k.split_k_launch, 0.0),
         np.where(split, menu.splits * written, 0.0),
     )
@@ -195,4 +195,5 @@ def _memory(gemm: Gemm, rates: Rates) -> Array:
     """Seconds of the shared level and of HBM, the longer of the two."""
     moved = gemm.hbm_bytes
     missed = rates.from_hbm(moved, moved + rates.repeated(gemm.weight_bytes))
-    return np.maximum(missed / (rates.kernels.gemm_hbm * rates.hbm), rates.from_shared(moved))
+    hbm = rates.kernels.gemm_hbm * rates.achieved(gemm.access)
+    return np.maximum(missed / hbm, rates.from_shared(moved))

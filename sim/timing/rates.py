@@ -1,12 +1,14 @@
 """The rates a step meets: a chip's peaks under the conditions of the moment."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from sim.hardware.chip import Chip, KernelFamily
+from sim.dram.efficiency import Efficiency, dram_efficiency
+from sim.hardware.chip import Chip, KernelFamily, Memory
+from sim.operators import ACTIVATIONS, Access, Collective, ExpertExchange, Hop, Operator
 from sim.operators.quantities import Array
 from sim.timing.residency import Residency
-from sim.timing.timer import Conditions
+from sim.timing.timer import Conditions, DramUse
 
 WORKING_SET = 256 * 1024
 """Bytes a core needs for one tile: a 256 × 256 accumulator, or queries, keys and values of attention."""
@@ -18,11 +20,12 @@ class Rates:
 
     Attributes:
         cores: matrix engines; peaks: FLOP/s by arithmetic type at the present clock.
-        hbm: B/s of HBM left by others; feed: B/s at which operands reach the cores from the shared level,
-            a read that serves several cores counted for each.
+        hbm: B/s of HBM left by others, at its peak; feed: B/s at which operands reach the cores from the
+            shared level, a read that serves several cores counted for each.
         exp: exponentials/s; vector: FLOP/s of the vector engines.
         scratchpad: bytes of one core's own memory; gap: s between two kernels of a graph that their launch
             times do not contain; link_taken: share of every link taken by others.
+        memory: of the chip; hbm_left: share of it left by others.
         residency: what a repeated measurement finds in the shared memory; None, as in serving, for nothing.
     """
 
@@ -36,7 +39,50 @@ class Rates:
     gap: float
     link_taken: float
     kernels: KernelFamily
+    memory: Memory
+    hbm_left: float
     residency: Residency | None = None
+    _achieved: dict[Access, float] = field(default_factory=dict[Access, float], init=False)
+
+    def achieved(self, access: Access) -> float:
+        """B/s that DRAM gives an access, of what others leave: peak · f_dram, within the ceiling on its way
+        through the chip where the profile says that it applies."""
+        found = self._achieved.get(access)
+        if found is None:
+            peak, ceiling = self.memory.bandwidth, self.memory.ceiling
+            found = peak * self.efficiency(access).fraction
+            if self.memory.ceiling_applies and ceiling:
+                found = min(found, ceiling)
+            found = self._achieved[access] = found * self.hbm_left
+        return found
+
+    def efficiency(self, access: Access) -> Efficiency:
+        """f_dram of an access on this chip, and why."""
+        return dram_efficiency(self.memory).of(access)
+
+    def of_operator(self, operator: Operator) -> DramUse | None:
+        """How the operator goes through memory; None for communication."""
+        if isinstance(operator, Collective | ExpertExchange | Hop):
+            return None
+        return self.use(operator.access)
+
+    def use(self, access: Access) -> DramUse:
+        """The access and what it gets, as a breakdown shows it."""
+        found = self.efficiency(access)
+        return DramUse(
+            access.kind,
+            access.what,
+            access.contiguous,
+            found.contiguous,
+            found.fraction,
+            found.cause,
+            self.achieved(access),
+        )
+
+    @property
+    def activations(self) -> float:
+        """B/s of activations read and written."""
+        return self.achieved(ACTIVATIONS)
 
     def from_hbm(self, moved: Array, working_set: Array) -> Array:
         """Bytes of `moved` that come from HBM where executions over `working_set` bytes repeat."""
@@ -82,6 +128,8 @@ def rates(chip: Chip, conditions: Conditions) -> Rates:
         chip.dispatch.gap,
         conditions.link_taken,
         chip.kernels,
+        chip.memory,
+        1.0 - conditions.hbm_taken,
     )
 
 

@@ -30,6 +30,27 @@ CALM = Conditions()
 
 
 @dataclass(frozen=True, slots=True)
+class DramUse:
+    """How an operator goes through memory, and what DRAM gives it.
+
+    Attributes:
+        pattern: "stream", "gather", "append" or "mixed"; what: of what, in words.
+        contiguous: bytes of a piece that lie together, 0 without end; in_channel: those a channel finds in
+            a row.
+        fraction: f_dram, of the peak; cause: what most of the rest is lost to, "" where that is unknown.
+        bandwidth: B/s of the chip that this is, a ceiling on its way included where it applies.
+    """
+
+    pattern: str
+    what: str
+    contiguous: float
+    in_channel: float
+    fraction: float
+    cause: str
+    bandwidth: float
+
+
+@dataclass(frozen=True, slots=True)
 class OperatorTime:
     """One operator of a step on the slowest chip, all its repetitions in the step together.
 
@@ -42,6 +63,7 @@ class OperatorTime:
         bound: what limits it; source: what priced it ("analytic", "roofline", a table's name).
         parts: s by resource, summing to `time`: exclusive shares of the step's critical path.
         levels: s of `parts["link"]` by level of the fabric (the tier's name), summing to it.
+        dram: how it goes through memory; None where the price does not depend on that.
     """
 
     name: str
@@ -57,6 +79,7 @@ class OperatorTime:
     parts: dict[Bound, float] = field(default_factory=dict)
     energy: float = 0.0
     levels: dict[str, float] = field(default_factory=dict[str, float])
+    dram: DramUse | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from sim.timing.links import link_time
 from sim.timing.passes import SLICES, Alone, Pass
 from sim.timing.priced import Priced
 from sim.timing.rates import Rates
+from sim.timing.timer import DramUse
 
 
 class EventPricer:
@@ -52,6 +53,10 @@ class EventPricer:
     def chunk_key(self, new: int, past: int) -> tuple[int, int]:
         """Kernels pad chunks to whole tiles."""
         return padded_rows(new), -(-past // TILE)
+
+    def dram(self, operator: Operator) -> DramUse | None:
+        """The operator's access and its f_dram; None for communication."""
+        return self._rates.of_operator(operator)
 
     def host(self, fixed: float, per_sequence: float) -> tuple[float, float]:
         """As the engine has them."""

@@ -5,13 +5,16 @@ faster with its pins; `clocks` holds the few distances that JEDEC counts in cloc
 the t.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from pydantic import Field
 
-from sim.figures import TimeFigure
+from sim.errors import UserError
+from sim.figures import Figure, Resolution, TimeFigure
 from sim.hardware.fields import Part, Speed
 from sim.units import Bytes
+
+_BITS = 8
 
 Size = Annotated[int, Field(ge=1, strict=True)]
 
@@ -69,6 +72,11 @@ class TimingProfile(Part):
     rfc_pb: TimeFigure
     rrefd: TimeFigure
 
+    def figures(self) -> dict[str, Figure]:
+        """Those that are stated, by name."""
+        stated = ((name, cast("Figure | None", getattr(self, name))) for name in type(self).model_fields)
+        return {name: figure for name, figure in stated if figure is not None}
+
 
 class ClocksProfile(Part):
     """Distances in clocks: columns of one bank group and of different stack IDs, read to write beyond the
@@ -93,3 +101,36 @@ class MemoryDeviceProfile(Part):
     commands: CommandsProfile
     timing: TimingProfile
     clocks: ClocksProfile
+
+
+def refuse_impossible(profile: MemoryDeviceProfile, name: str) -> None:
+    """A device is refused whose sizes do not fit together.
+
+    Args:
+        name: of the file it came from.
+    Raises:
+        UserError: naming file, field and value.
+    """
+    o = profile.organisation
+    for field in ("pseudo_channels", "stack_ids", "bank_groups", "group_banks", "rows"):
+        size = cast("int", getattr(o, field))
+        if size & (size - 1):
+            raise UserError(f"{name}: organisation.{field} must be a power of two, found {size}")
+    bits = profile.pins / (o.channels * o.pseudo_channels) * profile.transfers_per_clock
+    if (o.transaction * _BITS) % bits or o.row % o.transaction:
+        raise UserError(
+            f"{name}: a transaction must be a whole number of clocks on a pseudo-channel's pins "
+            f"({bits:g} bits each) and a row a whole number of transactions"
+        )
+
+
+def plain_device(profile: MemoryDeviceProfile, resolution: Resolution) -> dict[str, object]:
+    """The profile as plain data, each figure its value alone; a valid profile itself."""
+    o, timing = profile.organisation, resolution.within("timing")
+    times = {name: timing.take(name, figure) for name, figure in profile.timing.figures().items()}
+    plain: dict[str, object] = profile.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return plain | {
+        "organisation": o.model_dump() | {"row": f"{o.row!r} B", "transaction": f"{o.transaction!r} B"},
+        "pin_rate": f"{resolution.take('pin_rate', profile.pin_rate)!r} B/s",
+        "timing": {name: f"{seconds!r} s" for name, seconds in times.items()},
+    }

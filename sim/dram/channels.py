@@ -6,24 +6,27 @@ to it:
     pin rate = bandwidth / (stacks · pins)
     in flight = outstanding bytes / (stacks · channels · transaction)
 
-Most of what is in flight is on its way through the chip; the controller chooses among at most QUEUE of them.
+Most of what is in flight is on its way through the chip; the controller chooses among at most `queue` of
+them.
 """
 
 from dataclasses import dataclass
 
 from sim.dram.device import Organisation
 from sim.dram.devices import MemoryDevice
+from sim.dram.interleaving import contiguous_in_channel, row_piece_lines
 from sim.dram.mapping import AddressMapping, Hash
 from sim.dram.system import MemorySystem, Refresh, SharedQueueController
 
-INTERLEAVE = 256
-"""Bytes one channel holds before the next has its turn; chips show 256 B to 1 KiB."""
+INTERLEAVE = 512
+"""Bytes one channel holds before the next has its turn, where no chip says otherwise."""
 
-QUEUE = 64
-"""Requests per pseudo-channel among which the controller chooses (assumption; 32 to 128 are built)."""
+ROW_PIECE = 256
+"""Bytes of a row that stay together before pseudo-channel and bank group change, where no chip says
+otherwise."""
 
-_PIECE = 2
-"""Lines of a row that stay together before pseudo-channel and bank group change (64 B)."""
+QUEUE = 128
+"""Requests per pseudo-channel among which the controller chooses, where no chip says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,24 +34,18 @@ class ChipMemory:
     """One channel of a chip's memory and how many there are.
 
     Attributes:
-        channels: of the chip; interleave: bytes before the next channel.
+        channels: of the chip; interleave: bytes before the next channel has its turn.
         bandwidth: peak of the chip, B/s.
     """
 
     system: MemorySystem
     channels: int
-    interleave: int
+    interleave: float
     bandwidth: float
 
     def contiguous_in_channel(self, size: float) -> int:
-        """Bytes of a contiguous piece of `size` bytes that one channel sees in a row.
-
-        Interleaved pieces that follow one another in a channel are contiguous there, so a piece spread over
-        all channels more than once leaves several of them.
-        """
-        if size < self.interleave:
-            return round(size)
-        return self.interleave * max(1, round(size / (self.interleave * self.channels)))
+        """Bytes of a contiguous piece of `size` bytes that one channel sees in a row."""
+        return round(contiguous_in_channel(size, self.interleave, self.channels))
 
 
 def chip_memory(
@@ -58,32 +55,34 @@ def chip_memory(
     bandwidth: float,
     outstanding: float,
     refresh: Refresh = "per-bank",
-    interleave: int = INTERLEAVE,
-    queue: int = QUEUE,
+    interleave: float = INTERLEAVE,
+    row_piece: float = ROW_PIECE,
+    queue: float = QUEUE,
 ) -> ChipMemory:
     """The memory of a chip with `stacks` stacks of `device`.
 
     Args:
         bandwidth: peak, B/s; outstanding: bytes of reads in flight.
-        interleave: bytes before the next channel.
+        interleave: bytes before the next channel; row_piece: bytes that stay in one row.
         queue: requests a pseudo-channel's controller chooses among.
     """
     channels = stacks * device.channels
     channel = device.channel(bandwidth / (stacks * device.profile.pins))
     line = channel.organisation.transaction_bytes
     pseudo_channels = channel.organisation.pseudo_channels
-    in_flight = max(1, round(outstanding / (channels * line)))
+    in_flight = max(1.0, outstanding / (channels * line))
     system = MemorySystem(
         channel,
-        interleaved_mapping(channel.organisation),
-        SharedQueueController(depth=min(in_flight, queue * pseudo_channels), refresh=refresh),
+        interleaved_mapping(channel.organisation, row_piece),
+        SharedQueueController(depth=round(min(in_flight, queue * pseudo_channels)), refresh=refresh),
         name=device.name,
     )
     return ChipMemory(system, channels, interleave, bandwidth)
 
 
-def interleaved_mapping(organisation: Organisation) -> AddressMapping:
-    """Neighbouring 64 B pieces change pseudo-channel and bank group; banks are hashed by the row.
+def interleaved_mapping(organisation: Organisation, row_piece: float = ROW_PIECE) -> AddressMapping:
+    """Neighbouring pieces of `row_piece` bytes change pseudo-channel and bank group; banks are hashed by the
+    row.
 
     So a stream keeps all bank groups busy, and streams a power of two apart do not meet in one bank.
     """
@@ -95,7 +94,7 @@ def interleaved_mapping(organisation: Organisation) -> AddressMapping:
         "sid": o.stack_ids.bit_length() - 1,
         "ro": o.rows.bit_length() - 1,
     }
-    low = _PIECE.bit_length() - 1
+    low = row_piece_lines(row_piece, o.transaction_bytes, o.columns * o.transaction_bytes).bit_length() - 1
     columns = o.columns.bit_length() - 1
     order = [
         ("co", low),

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 
 from sim.dram import losses, timing
-from sim.dram.chip_memory import ChipMemory
+from sim.dram.channels import ChipMemory
 from sim.dram.compiled import linked, numba_installed
 from sim.dram.losses import BUSY, CAUSES, REPLAY_COLUMNS, Replay
 from sim.dram.measuring import measure
@@ -91,7 +91,7 @@ def achieved(
         p50_latency=quantile(0.5),
         p99_latency=quantile(0.99),
         row_hit_rate=max(0.0, 1.0 - result.acts_per_request),
-        lost=_lost(served, result.begin, result.end, fraction, pure=pure),
+        lost=lost_time(served, result.begin, result.end, fraction, pure=pure),
     )
 
 
@@ -108,7 +108,9 @@ def _share_out(pure: bool) -> Callable[[Replay, Ints, Ints, Ints], int]:
     return linked("share_out", (timing, losses), compiled=compiled)
 
 
-def _lost(served: Served, begin: int, end: int, fraction: float, *, pure: bool) -> dict[str, float]:
+def lost_time(
+    served: Served, begin: int, end: int, fraction: float, *, pure: bool = False
+) -> dict[str, float]:
     """Shares of the peak lost to each cause, of the measured stretch of time."""
     device, table = served.system.device, served.table
     organisation = device.organisation
