@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import sim
 from sim.dram import DramEfficiency, dram_efficiency, load_device, numba_installed
 from sim.dram import stored_tables as stored
 from sim.dram.cache_folder import cache_folder, keep, read_cached
+from sim.dram.causes import CAUSES
 from sim.dram.derive import derive_table, entry, without_reversals
 from sim.dram.devices import MemoryDevice, device_names, read_device
 from sim.dram.fraction_table import ENTRIES, RATES, SIZE, WINDOWS, FractionTable
@@ -133,7 +135,7 @@ def test_entries_derived_anew_are_those_of_the_wheel(name: str) -> None:
         )  # type: ignore[arg-type]
         found, cause = entry(device, 256, "per-bank", at, requests=10_000, causes=True)
         assert found == pytest.approx(table.fractions[at], abs=0.03), "out of date: make tables"
-        assert cause in stored.CAUSES
+        assert cause in CAUSES
 
 
 # what a chip gets
@@ -339,3 +341,57 @@ def test_the_row_of_a_chips_memory_is_an_efficiency_on_its_axes() -> None:
     assert of.rate == pytest.approx(4.8e12 / (6 * load_device("hbm3e").bandwidth), rel=1e-9)
     assert of.window == 128
     assert of.channels == 96
+
+
+# what a step shows of it
+
+
+def step(example: str, *sets: str, fidelity: str = "analytic") -> sim.Explanation:
+    path = Path(__file__).parents[1] / "examples" / f"{example}.yaml"
+    return sim.explain(sim.load(path, [*sets, f"fidelity={fidelity}"]), decode=16, context=2048)
+
+
+def test_a_step_shows_how_each_operator_goes_through_memory_and_what_it_gets() -> None:
+    found = step("ax-k1-h200")
+    by_name = {operator.name: operator.dram for operator in found.step.operators}
+    decode, experts, norm = by_name["mla_decode"], by_name["experts"], by_name["norm"]
+    assert decode is not None
+    assert experts is not None
+    assert norm is not None
+    assert (decode.pattern, decode.contiguous, decode.in_channel) == ("gather", 16 * 576 * 2, 512)
+    assert experts.contiguous > 1e6
+    assert norm.pattern == "mixed"
+    assert norm.cause == "turnaround"
+    assert 0 < norm.fraction < decode.fraction < 1
+    assert decode.bandwidth == pytest.approx(decode.fraction * 4.8e12)
+    assert by_name["attention_all_reduce"] is None
+    assert {name for names in found.dram_uses.values() for name in names} == {
+        operator.name for operator in found.step.operators if operator.dram is not None
+    }
+    assert not found.vendor_ceiling
+    assert "What DRAM gives" in sim.html_explain(found)
+
+
+def test_the_speed_of_light_goes_through_memory_at_its_peak() -> None:
+    found = step("ax-k1-h200", fidelity="roofline")
+    assert not found.dram_uses
+    assert "What DRAM gives" not in sim.html_explain(found)
+
+
+def test_larger_blocks_and_other_turns_of_the_channels_move_a_step() -> None:
+    usual = step("ax-k1-rebel100").step.total
+    assert step("ax-k1-rebel100", "cluster.chip.memory.interleave=64 B").step.total > usual
+    assert step("ax-k1-rebel100", "cluster.chip.memory.queue=16").step.total > 1.2 * usual
+    rows = step("ax-k1-rebel100", "deployment.engine.block_size=1", "cluster.chip.memory.interleave=64 B")
+    blocks_of_16 = step("ax-k1-rebel100", "cluster.chip.memory.interleave=64 B")
+    assert rows.step.total >= blocks_of_16.step.total
+
+
+def test_a_vendors_ceiling_is_shown_and_said_not_to_be_applied() -> None:
+    stated = step("ax-k1-rebel100").vendor_ceiling
+    assert stated.startswith("The vendor states 2.7 TB/s of 4.8 TB/s")
+    assert "not applied" in stated
+    applied = step("ax-k1-rebel100", "cluster.chip.memory.ceiling_applies=true")
+    assert applied.vendor_ceiling.endswith(": applied.")
+    assert applied.step.total > 1.1 * step("ax-k1-rebel100").step.total
+    assert "The vendor states" in sim.html_explain(applied)

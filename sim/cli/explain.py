@@ -6,12 +6,15 @@ import typer
 
 from sim.cli.options import FidelityName, HtmlFile, JsonFile, ScenarioFile, Sets, TimelineFile, overrides
 from sim.cli.output import console, require_outputs, side_by_side, table, write_json, write_page
-from sim.cli.wording import layout, percent, significant
+from sim.cli.wording import ABSENT, layout, percent, significant
+from sim.dram.causes import CAUSES
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from sim import Explanation
+
+_MOST_NAMES = 2
 
 Decodes = Annotated[int, typer.Option("--decode", metavar="N", help="Sequences that decode one token each.")]
 Context = Annotated[int, typer.Option("--context", metavar="L", help="Tokens each of them reads.")]
@@ -81,6 +84,7 @@ def _print_step(out: "Console", explanation: "Explanation") -> None:
         "of light",
     )
     out.print(table("One step on the slowest chip", columns, rows, "lllrrrrrrr"))
+    _print_dram(out, explanation)
     totals = [
         ("step time", f"{significant(step.total * 1e3)} ms"),
         ("sum of operator bounds", f"{significant(step.serial * 1e3)} ms"),
@@ -96,3 +100,39 @@ def _print_step(out: "Console", explanation: "Explanation") -> None:
     whole = ("the step", f"{significant(step.total * 1e6)} µs", percent(1.0))
     shares = table("Where its time goes", ("", "", ""), [*causes, whole])
     out.print(side_by_side([table("The step", ("", ""), totals)], [shares]))
+
+
+def _print_dram(out: "Console", explanation: "Explanation") -> None:
+    """How the operators go through memory, and what DRAM gives them; nothing at the speed of light."""
+    rows = [
+        (
+            use.what,
+            _listed(names),
+            f"{use.contiguous:,.0f}" if use.contiguous else ABSENT,
+            f"{use.in_channel:,.0f}" if use.contiguous else ABSENT,
+            percent(use.fraction),
+            significant(use.bandwidth / 1e9),
+            CAUSES.get(use.cause, ABSENT),
+        )
+        for use, names in explanation.dram_uses.items()
+    ]
+    if not rows:
+        return
+    columns = (
+        "what",
+        "operators",
+        "contiguous B",
+        "in a channel",
+        "f_dram",
+        "GB/s",
+        "most of the rest lost to",
+    )
+    out.print(table("What DRAM gives", columns, rows, "llrrrrl"))
+    if explanation.vendor_ceiling:
+        out.print(f"{explanation.vendor_ceiling}\n", markup=False)
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    """The first names and how many more."""
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")

@@ -60,7 +60,10 @@ def _print(profile: "HardwareProfile", json: str | None) -> None:
     write_json(json, profile.to_json())
     rows = [(a.path, a.text, a.basis, a.source) for a in profile.assumptions]
     title = f"{profile.title}: {profile.assumed} of {len(rows)} figures are assumptions"
-    console(json).print(table(title, ("figure", "value", "basis", "source"), rows, "llll"))
+    out = console(json)
+    out.print(table(title, ("figure", "value", "basis", "source"), rows, "llll"))
+    if profile.memory_text:
+        out.print(profile.memory_text, markup=False, soft_wrap=True)
 
 
 def _chip_row(profile: "HardwareProfile") -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import typer
 from sim.cli.options import HtmlFile, JsonFile
 from sim.cli.output import console, require_outputs, table, write_json, write_page
 from sim.cli.wording import ABSENT, percent, significant
+from sim.dram.causes import CAUSES
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,16 +18,6 @@ if TYPE_CHECKING:
     from sim.scenario.memory import ListedDevice
 
 verbs = typer.Typer(help="DRAM on its own: the bandwidth and latency an access pattern really gets.")
-
-CAUSES = {
-    "refresh": "refresh",
-    "turnaround": "read/write turnaround",
-    "row_conflict": "row conflicts",
-    "act_rate": "activation rate (tRRD, tFAW)",
-    "bank_group": "bank group (tCCD_L)",
-    "empty": "queue empty",
-    "command_bus": "command slots and order",
-}
 
 DeviceName = Annotated[
     str | None,

@@ -58,8 +58,12 @@ class DramEfficiency:
         return Efficiency(fraction * used, contiguous, cause)
 
 
-def dram_efficiency(memory: Memory) -> DramEfficiency:
-    """The efficiency of a chip's memory; a device of the user's own has its table derived on first use."""
+def dram_efficiency(memory: Memory, *, causes: bool = False) -> DramEfficiency:
+    """The efficiency of a chip's memory; a device of the user's own has its table derived on first use.
+
+    Args:
+        causes: whether a table that is derived must say what is lost, too; those of the catalogue do.
+    """
     own = memory.device_profile
     if own is None:
         facts, tables = shipped(memory.device.lower())
@@ -68,7 +72,9 @@ def dram_efficiency(memory: Memory) -> DramEfficiency:
     piece = row_piece_lines(memory.row_piece, facts.line, facts.row) * facts.line
     table = tables.get(slot(memory.refresh, piece))
     if table is None:
-        table = derived(json.dumps(own or _shipped_profile(memory.device)), memory.refresh, piece)
+        table = derived(
+            json.dumps(own or _shipped_profile(memory.device)), memory.refresh, piece, causes=causes
+        )
     channels = memory.stacks * facts.channels
     in_flight = memory.outstanding / (channels * facts.pseudo_channels * facts.line)
     return DramEfficiency(

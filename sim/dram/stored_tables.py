@@ -31,7 +31,8 @@ REQUESTS = 4_000
 """Served for each entry of a table in the cache folder: a second for all of them."""
 REQUESTS_UNCOMPILED = 1_000
 
-CAUSES = ("refresh", "turnaround", "bank_group", "act_rate", "row_conflict", "empty", "command_bus")
+_CAUSES = ("refresh", "turnaround", "bank_group", "act_rate", "row_conflict", "empty", "command_bus")
+"""The causes of loss in the order of the digits that stand for them."""
 
 _TELLING = ("pins", "pin_rate", "transfers_per_clock", "organisation", "commands", "timing", "clocks")
 _UNIT = 10_000
@@ -97,24 +98,25 @@ def shipped_text(device: Tree, tables: Mapping[str, FractionTable]) -> str:
 
 
 @lru_cache(maxsize=16)
-def derived(device: str, refresh: str, row_piece: int) -> FractionTable:
+def derived(device: str, refresh: str, row_piece: int, *, causes: bool = False) -> FractionTable:
     """The table of any device, from the cache folder or derived now and kept there.
 
     Args:
         device: the profile with each figure its value, as JSON.
+        causes: whether the table must say what is lost, too, which takes longer.
     """
     tree = cast("Tree", json.loads(device))
     name = f"{key(tree)}-{refresh}-{row_piece}.json"
     path = cache_folder() / "dram" / name
     kept = read_cached(path)
-    if kept is not None and (table := _whole(kept)) is not None:
+    if kept is not None and (table := _whole(kept)) is not None and (table.causes or not causes):
         return table
-    table = _derive(tree, refresh, row_piece)
+    table = _derive(tree, refresh, row_piece, causes=causes)
     keep(path, json.dumps(_tree(table)))
     return table
 
 
-def _derive(device: Tree, refresh: str, row_piece: int) -> FractionTable:
+def _derive(device: Tree, refresh: str, row_piece: int, *, causes: bool) -> FractionTable:
     from sim.dram.compiled import numba_installed
     from sim.dram.derive import derive_table
     from sim.dram.devices import MemoryDevice
@@ -122,19 +124,19 @@ def _derive(device: Tree, refresh: str, row_piece: int) -> FractionTable:
     if not numba_installed():
         warnings.warn(_SLOW, stacklevel=2)
     requests = REQUESTS if numba_installed() else REQUESTS_UNCOMPILED
-    return derive_table(MemoryDevice.of_tree(device), row_piece, refresh, requests=requests, causes=False)
+    return derive_table(MemoryDevice.of_tree(device), row_piece, refresh, requests=requests, causes=causes)
 
 
 def _tree(table: FractionTable) -> dict[str, object]:
     return {
         "fractions": [round(_UNIT * fraction) for fraction in table.fractions],
-        "causes": "".join(str(CAUSES.index(cause)) for cause in table.causes),
+        "causes": "".join(str(_CAUSES.index(cause)) for cause in table.causes),
     }
 
 
 def _table(tree: Tree) -> FractionTable:
     fractions, causes = cast("list[int]", tree["fractions"]), cast("str", tree["causes"])
-    return FractionTable(tuple(f / _UNIT for f in fractions), tuple(CAUSES[int(digit)] for digit in causes))
+    return FractionTable(tuple(f / _UNIT for f in fractions), tuple(_CAUSES[int(digit)] for digit in causes))
 
 
 def _whole(text: str) -> FractionTable | None:

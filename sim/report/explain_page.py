@@ -3,6 +3,7 @@
 from sim.deployment import arithmetic_type
 from sim.report.breakdowns import step_breakdown
 from sim.report.causes import cause_title, causes_chart
+from sim.report.dram_use import dram_table
 from sim.report.figure import RESOURCE_TITLES, Chart
 from sim.report.memory_chart import memory_chart
 from sim.report.page import cards, page, panels, section, table
@@ -40,6 +41,7 @@ def html_explain(explanation: Explanation) -> str:
         cards(_cards(explanation)),
         section("Where the step's time goes", panels(charts)),
         section("Operators on the slowest chip", _operators(step)),
+        *_dram(explanation),
         section("Memory", panels([memory])),
         assumptions_section(explanation.assumptions),
         scenario_section(explanation.scenario.resolved_text()),
@@ -60,6 +62,12 @@ def _causes(explanation: Explanation) -> Chart:
         note="Along the critical path; the parts add up to the step.",
         limit=100,
     )
+
+
+def _dram(explanation: Explanation) -> list[str]:
+    if not explanation.dram_uses:
+        return []
+    return [section("What DRAM gives", dram_table(explanation))]
 
 
 def _batch(explanation: Explanation) -> str:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sim import documents
+from sim.dram import dram_efficiency
 from sim.errors import unknown
 from sim.figures import Assumption
 from sim.hardware import chip_names, cluster_names, load_chip, load_cluster
@@ -13,7 +14,11 @@ from sim.hardware.cluster import Cluster
 from sim.models import load_model, model_names
 from sim.models.describe import ModelDescription
 from sim.models.describe import describe_model as describe_architecture
+from sim.operators import WEIGHTS, Access
+from sim.units import BANDWIDTH, show
 from sim.version import __version__
+
+_BLOCK = 4096.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,24 @@ class HardwareProfile:
         """Figures that nobody vouches for: basis `assumption` or none stated."""
         counts = Counter(a.basis for a in self.assumptions)
         return counts["assumption"] + counts["unstated"]
+
+    @property
+    def memory_text(self) -> str:
+        """What the DRAM model gives streams and blocks of the chip's memory, and what the vendor states; ""
+        for a device of the user's own, whose table takes seconds to derive."""
+        memory = self.chip.memory
+        if memory.device_profile is not None:
+            return ""
+        of = dram_efficiency(memory)
+        stream, blocks = (
+            show(memory.bandwidth * of.of(access).fraction, BANDWIDTH)
+            for access in (WEIGHTS, Access("gather", "blocks", _BLOCK))
+        )
+        stated = f"; the vendor states {show(memory.ceiling, BANDWIDTH)}" if memory.ceiling else ""
+        return (
+            f"Of {show(memory.bandwidth, BANDWIDTH)} DRAM gives a stream {stream} and gathered blocks of "
+            f"4 KiB {blocks}{stated}"
+        )
 
     def to_json(self) -> dict[str, object]:
         """Plain data: resolved SI numbers, the figures behind them, the version that read them."""

@@ -17,7 +17,8 @@ from sim.scenario.prepared import prepare
 from sim.scenario.scenario import Scenario
 from sim.timing import make_timer
 from sim.timing.attribution import attribution
-from sim.timing.timer import StepBreakdown
+from sim.timing.timer import DramUse, StepBreakdown
+from sim.units import BANDWIDTH, show
 from sim.version import __version__
 
 
@@ -44,6 +45,28 @@ class Explanation:
     mbu: float
     attribution: dict[str, float]
     assumptions: tuple[Assumption, ...]
+
+    @property
+    def dram_uses(self) -> dict[DramUse, tuple[str, ...]]:
+        """The ways in which the step goes through memory, the one that takes most time first, each with the
+        operators that go it."""
+        names: dict[DramUse, list[str]] = {}
+        for operator in sorted(self.step.operators, key=lambda o: -o.parts.get("hbm", 0.0)):
+            if operator.dram is not None and operator.hbm_bytes:
+                names.setdefault(operator.dram, []).append(operator.name)
+        return {use: tuple(of) for use, of in names.items()}
+
+    @property
+    def vendor_ceiling(self) -> str:
+        """What the vendor states to reach of the memory's peak, and whether it bounds ours; "" if nothing."""
+        memory = self.deployment.cluster.chip.memory
+        if not memory.ceiling:
+            return ""
+        applied = "applied" if memory.ceiling_applies else "shown, not applied (memory.ceiling_applies)"
+        return (
+            f"The vendor states {show(memory.ceiling, BANDWIDTH)} of {show(memory.bandwidth, BANDWIDTH)} as "
+            f"reached: {applied}."
+        )
 
     def to_json(self) -> dict[str, object]:
         """Plain data: the batch, the totals (s), the operators, the figures."""

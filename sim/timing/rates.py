@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sim.dram.efficiency import Efficiency, dram_efficiency
+from sim.dram.efficiency import dram_efficiency
 from sim.hardware.chip import Chip, KernelFamily, Memory
 from sim.operators import ACTIVATIONS, Access, Collective, ExpertExchange, Hop, Operator
 from sim.operators.quantities import Array
@@ -50,15 +50,11 @@ class Rates:
         found = self._achieved.get(access)
         if found is None:
             peak, ceiling = self.memory.bandwidth, self.memory.ceiling
-            found = peak * self.efficiency(access).fraction
+            found = peak * dram_efficiency(self.memory).of(access).fraction
             if self.memory.ceiling_applies and ceiling:
                 found = min(found, ceiling)
             found = self._achieved[access] = found * self.hbm_left
         return found
-
-    def efficiency(self, access: Access) -> Efficiency:
-        """f_dram of an access on this chip, and why."""
-        return dram_efficiency(self.memory).of(access)
 
     def of_operator(self, operator: Operator) -> DramUse | None:
         """How the operator goes through memory; None for communication."""
@@ -68,7 +64,7 @@ class Rates:
 
     def use(self, access: Access) -> DramUse:
         """The access and what it gets, as a breakdown shows it."""
-        found = self.efficiency(access)
+        found = dram_efficiency(self.memory, causes=True).of(access)
         return DramUse(
             access.kind,
             access.what,
