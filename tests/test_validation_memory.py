@@ -117,6 +117,25 @@ def test_a_configuration_that_lacks_a_field_is_refused_by_its_path(tmp_path: Pat
     refused({"write_drain": {"enter_when": "soon", "leave_when": "later"}}, "write_drain.enter_when")
 
 
+@needs_shared
+@needs_numba
+def test_a_row_whose_configuration_the_model_does_not_know_is_left_out_with_the_reason(
+    tmp_path: Path, rows: list[dict[str, str]]
+) -> None:
+    name = "ram2__hbm3_6.4_pc__HX__q32__open__allbank"
+    config = json.loads((SHARED / "configs" / f"{name}.json").read_text())
+    device = json.loads((SHARED / "configs" / config["device_file"]).read_text())
+    device["constraints"][0]["level"] = "Module"
+    (tmp_path / "device.json").write_text(json.dumps(device))
+    (tmp_path / "odd.json").write_text(json.dumps(config | {"device_file": "device.json"}))
+    path = write(tmp_path / "rows.csv", [rows[3] | {"config_id": "odd"}])
+    report = validate_memory([path], tmp_path)
+    assert not report.rows
+    ((reason, count),) = report.skipped.items()
+    assert count == 1
+    assert "unknown level 'Module'" in reason
+
+
 def test_agreement_is_by_group_and_worst_first() -> None:
     rows = [
         Compared("1", {"pattern": "a"}, 100.0, 101.0, tolerance=0.5),

@@ -88,8 +88,12 @@ def validate_memory(references: Sequence[Path], configs: Path, *, every: int = 1
         for line, row in list(_rows(reference))[::every]:
             if any(defect in row.get("note", "") for defect in _DEFECTS):
                 skipped[row["note"]] += 1
+                continue
+            system = _system(row, configs)
+            if isinstance(system, str):
+                skipped[system] += 1
             else:
-                compared += _compare(row, f"{reference.name}:{line}", configs)
+                compared += _compare(row, f"{reference.name}:{line}", system)
     return MemoryReport(
         overall=agreement(compared, ("metric",)),
         groups=agreement(compared, _KEYS),
@@ -113,16 +117,24 @@ def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
         raise UserError(f"{path.name}: cannot be read ({error})") from None
 
 
-def _compare(row: Mapping[str, str], place: str, configs: Path) -> list[Compared]:
+def _system(row: Mapping[str, str], configs: Path) -> MemorySystem | str:
+    """The memory system a row names, or why the model has no such thing."""
     path = configs / f"{row['config_id']}.json"
-    fifo = int(row.get("front_end_fifo_per_channel") or 0)
-    system = read_system(path, fifo=fifo)
+    try:
+        return read_system(path, fifo=int(row.get("front_end_fifo_per_channel") or 0))
+    except UserError as error:
+        if not path.is_file():
+            raise
+        return str(error)
+
+
+def _compare(row: Mapping[str, str], place: str, system: MemorySystem) -> list[Compared]:
     spec = _spec(row["gen_args"], place)
     measured = int(row["requests"]) // 1000 * 1000
     window = int(row.get("max_outstanding") or 0)
     warm_up = measured // (5 if system.channels > 1 else 20 if window == 1 else 10)
     wanted = measured + warm_up + 32 * system.channels
-    spare = wanted // 10 + system.channels * (fifo + 4096)
+    spare = wanted // 10 + system.channels * (system.fifo + 4096)
     line, write = _stream(spec, wanted + spare)
     if trace_hash(line[:_HASHED], write[:_HASHED]) != row["trace_hash"]:
         raise UserError(

@@ -237,7 +237,9 @@ def _listed(fields: Fields) -> tuple[Constraint, ...]:
     found: list[Constraint] = []
     for entry in fields.items("constraints"):
         row = cast("dict[str, object]", entry)
-        level = _LEVELS[cast("str", row["level"])]
+        level = _LEVELS.get(cast("str", row["level"]))
+        if level is None:
+            raise UserError(f"{fields.name}: unknown level '{row['level']}' (known: {', '.join(_LEVELS)})")
         ticks, window = cast("int", row["ticks"]), cast("int", row["window"])
         for previous in cast("list[str]", row["prev"]):
             for following in cast("list[str]", row["next"]):
