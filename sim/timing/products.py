@@ -8,8 +8,8 @@ For row tile b_m, column tile b_n and split-K s, on n_c cores with K' = ⌈K/s/6
   T = t0 + min over the menu of ‖waves·(t_tile + τ), t_mem‖_p + [s > 1]·(τ_s + 8·s·M·N/(η_f·F))
 t0 launch and gap to the next kernel, P matrix peak, V vector peak, F operand feed (L2 or scratchpad fill),
 B_s HBM as DRAM gives it to a stream; a, w bytes of an operand value. u is the family's `gemm_unpack`, c its
-`gemm_core_hbm` and τ its `tile_latency`, paid once where a core prefetches its next tile. Every candidate grows with M, so their
-minimum does. Operands are read once even where they exceed the shared memory.
+`gemm_core_hbm` and τ its `tile_latency`, paid once where a core prefetches its next tile. Every candidate
+grows with M, so their minimum does. Operands are read once even where they exceed the shared memory.
 
 Form, constants and how well they fit: docs/operators.md.
 """
