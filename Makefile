@@ -32,6 +32,7 @@ validate: $(DEV)
 	$(BIN)/bandwall validate scheduler "$(SHARED)"/conformance/open/*.json.gz
 	$(BIN)/bandwall validate memory "$(SHARED)"/dram/reference.csv --configs "$(SHARED)"/dram/configs
 	$(BIN)/bandwall validate serving "$(SHARED)"/validation/cases.jsonl
+	$(BIN)/bandwall validate network "$(SHARED)"/opdata/open/comm.parquet "$(SHARED)"/opdata/open/moe_a2a.parquet
 
 # The scenario reference and the JSON Schema follow from the schemas; tests say when they are out of date.
 docs: $(RUN)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sim.report import (
         html_explain,
         html_memory_curve,
+        html_network,
         html_operators,
         html_report,
         html_sweep,
@@ -38,11 +39,13 @@ if TYPE_CHECKING:
     from sim.scenario.memory_curve import MemoryCurve, memory_curve
     from sim.scenario.memory_patterns import list_patterns
     from sim.scenario.memory_run import MemoryRun, memory_run
+    from sim.scenario.network_run import NetworkRun, network_run
     from sim.scenario.reference import json_schema
     from sim.scenario.scenario import Scenario, load
     from sim.scenario.simulation import Outcome, simulate
     from sim.validation import validate_scheduler
     from sim.validation.memory import MemoryReport, validate_memory
+    from sim.validation.network import NetworkReport, validate_network
     from sim.validation.operators import OperatorReport, validate_operators
     from sim.validation.serving import ServingReport, validate_serving
 
@@ -52,6 +55,8 @@ _HOME = {
     "MemoryCurve": "sim.scenario.memory_curve",
     "MemoryReport": "sim.validation.memory",
     "MemoryRun": "sim.scenario.memory_run",
+    "NetworkReport": "sim.validation.network",
+    "NetworkRun": "sim.scenario.network_run",
     "OperatorReport": "sim.validation.operators",
     "Outcome": "sim.scenario.simulation",
     "Scenario": "sim.scenario.scenario",
@@ -64,6 +69,7 @@ _HOME = {
     "explain": "sim.scenario.explanation",
     "html_explain": "sim.report",
     "html_memory_curve": "sim.report",
+    "html_network": "sim.report",
     "html_operators": "sim.report",
     "html_report": "sim.report",
     "html_validate_serving": "sim.report",
@@ -77,9 +83,11 @@ _HOME = {
     "load_memory": "sim.scenario.memory",
     "memory_curve": "sim.scenario.memory_curve",
     "memory_run": "sim.scenario.memory_run",
+    "network_run": "sim.scenario.network_run",
     "simulate": "sim.scenario.simulation",
     "sweep": "sim.planning.sweep.run",
     "validate_memory": "sim.validation.memory",
+    "validate_network": "sim.validation.network",
     "validate_operators": "sim.validation.operators",
     "validate_scheduler": "sim.validation",
     "validate_serving": "sim.validation.serving",
@@ -93,6 +101,8 @@ __all__ = [
     "MemoryCurve",
     "MemoryReport",
     "MemoryRun",
+    "NetworkReport",
+    "NetworkRun",
     "OperatorReport",
     "Outcome",
     "Scenario",
@@ -106,6 +116,7 @@ __all__ = [
     "explain",
     "html_explain",
     "html_memory_curve",
+    "html_network",
     "html_operators",
     "html_report",
     "html_sweep",
@@ -119,9 +130,11 @@ __all__ = [
     "load_memory",
     "memory_curve",
     "memory_run",
+    "network_run",
     "simulate",
     "sweep",
     "validate_memory",
+    "validate_network",
     "validate_operators",
     "validate_scheduler",
     "validate_serving",

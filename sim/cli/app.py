@@ -6,6 +6,7 @@ import typer
 
 from sim.cli import hardware, memory, models, validate
 from sim.cli.explain import explain
+from sim.cli.network import network
 from sim.cli.run import run
 from sim.cli.schema import schema
 from sim.cli.sweep import sweep
@@ -40,5 +41,6 @@ app.command()(sweep)
 app.add_typer(hardware.verbs, name="hardware")
 app.add_typer(models.verbs, name="models")
 app.add_typer(memory.verbs, name="memory")
+app.command()(network)
 app.add_typer(validate.verbs, name="validate")
 app.command()(schema)

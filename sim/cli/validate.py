@@ -1,5 +1,5 @@
-"""`bandwall validate scheduler | memory | operators | serving`: against recorded decisions of the real
-scheduler, public DRAM simulators, measured tables of operators, and measured serving cases."""
+"""`bandwall validate scheduler | memory | network | operators | serving`: against recorded decisions of the
+real scheduler, public DRAM simulators, measured collectives and operators, and measured serving cases."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -32,6 +32,10 @@ Files = Annotated[
 References = Annotated[
     list[Path],
     typer.Argument(metavar="FILE…", help="Rows of a reference (CSV).", show_default=False),
+]
+Tables = Annotated[
+    list[Path],
+    typer.Argument(metavar="TABLE…", help="Measured rows (parquet).", show_default=False),
 ]
 Configs = Annotated[
     Path,
@@ -84,6 +88,23 @@ def memory(files: References, configs: Configs, every: Every = 1, json: JsonFile
     out.print(table(title, columns, rows, "llllrrr"))
     _print_agreement(out, "By pattern, worst first", ("pattern", "metric"), report.patterns)
     _print_agreement(out, "All rows", ("metric",), report.overall)
+    for reason, rows_left_out in report.skipped.items():
+        out.print(f"Left out, {rows_left_out} rows: {reason}", markup=False)
+
+
+@verbs.command()
+def network(tables: Tables, json: JsonFile = None) -> None:
+    """Price measured collectives and expert exchanges, and compare: worst groups first."""
+    import sim
+
+    require_outputs(None, json)
+    report = sim.validate_network(tables)
+    write_json(json, report.to_json())
+    out = console(json)
+    _print_agreement(
+        out, "By group, worst first", ("operator", "chip", "dtype", "stack"), report.groups[:SHOWN_GROUPS]
+    )
+    _print_agreement(out, "By chip and operator", ("chip", "operator"), report.overall)
     for reason, rows_left_out in report.skipped.items():
         out.print(f"Left out, {rows_left_out} rows: {reason}", markup=False)
 

@@ -93,6 +93,7 @@ def _level(cluster: Cluster, tier: Tier, units: int, unit: int, link_taken: floa
     peer, detour, distance = alone, 1.0, 1
     if tier.topology == "mesh":
         peer = alone / max(tier.domain // unit - 1, 1)
+        alone = peer * (units - 1)  # links to chips outside the group lie idle
     elif tier.topology in _RINGS:
         sizes = ring_sizes(tier, units)
         peer = alone / (2 * max(sum(size > 1 for size in sizes), 1))

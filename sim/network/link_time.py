@@ -5,6 +5,7 @@ All times are in s and, like all bytes, arrays over cases.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 
@@ -83,7 +84,7 @@ def fastest(candidates: Sequence[LinkTime]) -> LinkTime:
 
 
 def one_after_another(parts: Sequence[LinkTime]) -> LinkTime:
-    """Phases in sequence, each with its launch."""
+    """Phases in sequence, each with its launch; neighbours of one name are named once."""
     if len(parts) == 1:
         return parts[0]
     cases = max(len(part.algorithm) for part in parts)
@@ -92,7 +93,7 @@ def one_after_another(parts: Sequence[LinkTime]) -> LinkTime:
         np.sum([p.launch for p in parts], axis=0),
         np.sum([p.latency for p in parts], axis=0),
         np.sum([p.transfer for p in parts], axis=0),
-        tuple(" + ".join(_name(p, case) for p in parts) for case in range(cases)),
+        tuple(" + ".join(n for n, _ in groupby(_name(p, case) for p in parts)) for case in range(cases)),
         {tier: np.sum([p.levels[tier] for p in parts if tier in p.levels], axis=0) for tier in tiers},
         {tier: np.sum([p.carried[tier] for p in parts if tier in p.carried], axis=0) for tier in tiers},
     )

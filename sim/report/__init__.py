@@ -1,8 +1,9 @@
-"""Reports: self-contained HTML pages of a run, an explained step, a memory's curves, a sweep, and comparisons
-with measured operators and measured serving; timelines of a run and of a step."""
+"""Reports: self-contained HTML pages of a run, an explained step, a memory's curves, a collective, a sweep, and
+comparisons with measured operators and measured serving; timelines of a run and of a step."""
 
 from sim.report.explain_page import html_explain
 from sim.report.memory_page import html_memory_curve
+from sim.report.network_page import html_network
 from sim.report.operators_page import html_operators
 from sim.report.run_page import html_report
 from sim.report.run_trace import write_run_trace
@@ -13,6 +14,7 @@ from sim.report.sweep_page import html_sweep
 __all__ = [
     "html_explain",
     "html_memory_curve",
+    "html_network",
     "html_operators",
     "html_report",
     "html_sweep",

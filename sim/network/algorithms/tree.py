@@ -3,7 +3,9 @@
   all-reduce   2·⌈log2 n⌉ steps, 2S(n−1)/n sent
   broadcast    ⌈log2 n⌉ steps, S sent: each half twice by the inner nodes of its tree
 
-A chip is an inner node of one tree and a leaf of the other, so all links carry alike.
+A chip is an inner node of one tree and a leaf of the other, so all links carry alike. In a ring or torus a
+step crosses up to `distance` links.
+
 Source: Sanders, Speck and Träff (2009), as NCCL uses it between servers since 2.4.
 """
 
@@ -28,7 +30,7 @@ class TreeAllReduce:
         """Up and down again."""
         n = level.units
         sent = 2 * message * (n - 1) / n
-        return collective(level, self.name, 2 * ceil(log2(n)), message, sent, message / n)
+        return collective(level, self.name, 2 * ceil(log2(n)) * level.distance, message, sent, message / n)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,5 +41,5 @@ class TreeBroadcast:
 
     def time(self, level: Level, message: Array) -> LinkTime:
         """Each half is sent twice by its inner nodes, which are the leaves of the other half."""
-        steps = ceil(log2(level.units))
+        steps = ceil(log2(level.units)) * level.distance
         return collective(level, self.name, steps, message, message, np.zeros_like(message))
