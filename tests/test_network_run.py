@@ -9,6 +9,8 @@ import sim
 from sim.cli import execute
 from sim.errors import UserError
 
+TWO_LEAVES = str(Path(__file__).parents[1] / "examples" / "network" / "h100-two-leaves.yaml")
+
 
 def test_bus_bandwidth_is_the_message_over_time_times_the_share_that_crosses_a_link() -> None:
     run = sim.network_run("h100-hgx", sizes="64MiB")
@@ -21,7 +23,7 @@ def test_bus_bandwidth_is_the_message_over_time_times_the_share_that_crosses_a_l
 @pytest.mark.parametrize(
     "collective", ["all_reduce", "all_gather", "reduce_scatter", "all_to_all", "broadcast", "send"]
 )
-@pytest.mark.parametrize("cluster", ["h100-hgx-x8", "gb200-nvl72", "mi300x-platform", "tpu-v6e-8"])
+@pytest.mark.parametrize("cluster", [TWO_LEAVES, "gb200-nvl72", "mi300x-platform", "tpu-v6e-8"])
 def test_every_collective_runs_on_every_fabric_and_lies_near_its_band(cluster: str, collective: str) -> None:
     run = sim.network_run(cluster, collective=collective, sizes="4KiB,16MiB,1GiB")
     times = [point.time for point in run.points]

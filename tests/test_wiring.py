@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from math import inf
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +18,8 @@ from sim.network.group import levels
 from sim.network.wiring import HOST, Wiring
 from tests.chips import cluster
 
-CLUSTERS = ["h100-hgx", "h100-hgx-x8", "mi300x-platform", "l40s-server", "tpu-v7-pod", "trainium2-server"]
+TWO_LEAVES = str(Path(__file__).parents[1] / "examples" / "network" / "h100-two-leaves.yaml")
+CLUSTERS = ["h100-hgx", TWO_LEAVES, "mi300x-platform", "l40s-server", "tpu-v7-pod", "trainium2-server"]
 
 
 def names(wiring: Wiring, source: int | str, target: int | str) -> set[str]:
@@ -54,7 +56,7 @@ def test_a_torus_takes_the_shorter_way_round_every_dimension() -> None:
 
 
 def test_traffic_behind_a_tier_passes_its_ports_and_an_oversubscribed_trunk() -> None:
-    of = cluster("h100-hgx-x8")
+    of = cluster(TWO_LEAVES)
     spine = replace(of.tiers[2], oversubscription=4.0)
     wiring = Wiring(replace(of, tiers=(*of.tiers[:2], spine)))
     taken = names(wiring, 0, 63)

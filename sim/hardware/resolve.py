@@ -3,6 +3,7 @@
 Each figure is remembered in the resolution, so that a result lists what it rests on.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -12,13 +13,15 @@ from sim.hardware.chip import Chip, Compute, Dispatch, Memory, Power, Sram
 from sim.hardware.cluster import Cluster, Tier
 from sim.hardware.kernels import resolve_kernels
 from sim.hardware.memory_profile import plain_device
-from sim.hardware.schema import ChipProfile, ClusterProfile, MemoryProfile, link_of, ported
+from sim.hardware.schema import ChipProfile, ClusterProfile, MemoryProfile, link_of
 
 
 def resolve_cluster(profile: ClusterProfile, resolution: Resolution) -> Cluster:
     """The cluster and its chip as floats; paths are relative to the resolution's prefix."""
     chip = resolve_chip(profile.chip, resolution.within("chip"))
-    tiers = [_tier(profile, place, resolution) for place in range(len(profile.tiers))]
+    tiers: list[Tier] = []
+    for place in range(len(profile.tiers)):
+        tiers.append(_tier(profile, place, resolution, tiers))
     return Cluster(
         name=profile.name,
         title=profile.title or profile.name,
@@ -30,7 +33,7 @@ def resolve_cluster(profile: ClusterProfile, resolution: Resolution) -> Cluster:
     )
 
 
-def _tier(profile: ClusterProfile, place: int, resolution: Resolution) -> Tier:
+def _tier(profile: ClusterProfile, place: int, resolution: Resolution, inside: Sequence[Tier]) -> Tier:
     tier = profile.tiers[place]
     here = resolution.within(f"tiers.{place}")
 
@@ -42,7 +45,7 @@ def _tier(profile: ClusterProfile, place: int, resolution: Resolution) -> Tier:
     return Tier(
         name=tier.name,
         domain=tier.domain,
-        bandwidth=_link(profile, place, resolution),
+        bandwidth=_link(profile, place, resolution, inside),
         shared=tier.shared,
         oversubscription=stated("oversubscription", 1.0),
         static_share=stated("static_share", 1.0),
@@ -62,11 +65,13 @@ def _tier(profile: ClusterProfile, place: int, resolution: Resolution) -> Tier:
     )
 
 
-def _link(profile: ClusterProfile, place: int, resolution: Resolution) -> float:
-    """Bandwidth of the tier's links: its own, the chip's of that name, or that of the tier it is behind."""
-    tier = ported(profile.tiers[place], profile.tiers)
+def _link(profile: ClusterProfile, place: int, resolution: Resolution, inside: Sequence[Tier]) -> float:
+    """Bandwidth of the tier's links: its own, that of the tier it is behind, or the chip's of its name."""
+    tier = profile.tiers[place]
     if tier.bandwidth is not None:
-        return resolution.within(f"tiers.{profile.tiers.index(tier)}").take("bandwidth", tier.bandwidth)
+        return resolution.within(f"tiers.{place}").take("bandwidth", tier.bandwidth)
+    if tier.behind:
+        return next(inner.bandwidth for inner in inside if inner.name == tier.behind)
     link = link_of(profile.chip, tier.name)
     return 0.0 if link is None else resolution.within("chip.links").take(tier.name, link)
 

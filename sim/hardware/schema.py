@@ -223,15 +223,16 @@ class ClusterProfile(Part):
 
 
 def _speed(tier: TierProfile, chip: ChipProfile, tiers: list[TierProfile]) -> float:
-    figure = ported(tier, tiers).bandwidth or link_of(chip, ported(tier, tiers).name)
+    port = _ported(tier, tiers)
+    figure = port.bandwidth or link_of(chip, port.name)
     return 0.0 if figure is None else figure.value
 
 
-def ported(tier: TierProfile, tiers: list[TierProfile]) -> TierProfile:
+def _ported(tier: TierProfile, tiers: list[TierProfile]) -> TierProfile:
     """The tier whose links have this one's bandwidth: itself, or, if it states none, the one it is behind."""
     if not tier.behind or tier.bandwidth is not None:
         return tier
-    return ported(next(inner for inner in tiers if inner.name == tier.behind), tiers)
+    return _ported(next(inner for inner in tiers if inner.name == tier.behind), tiers)
 
 
 def link_of(chip: ChipProfile, tier: str) -> BandwidthFigure | None:

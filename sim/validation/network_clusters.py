@@ -1,14 +1,23 @@
 """Which cluster a measured row ran on: the catalogue's box of its chip, or several over a network."""
 
-from dataclasses import replace
 from functools import cache
+from typing import cast
 
-from sim.hardware import cluster_names, load_cluster
+from sim.documents import Document
+from sim.figures import Resolution
+from sim.hardware import (
+    ClusterProfile,
+    cluster_names,
+    complete_cluster,
+    load_cluster,
+    read_cluster,
+    resolve_cluster,
+)
 from sim.hardware.cluster import Cluster
 
 _BOXES = ("-hgx", "-nvl72", "-platform", "-server", "-8", "-1")
 _FORM_FACTORS = ("_sxm", "_pcie", "_oam")
-_NETWORK_OF = "h100-hgx-x8"
+_NETWORK, _SPINE = "infiniband-ndr", "infiniband-ndr-spine"
 _LEAF = 4
 """Servers that one leaf of the measured network joins at full rate."""
 
@@ -38,9 +47,12 @@ def nodes_of(chip: str, nodes: int) -> tuple[Cluster, int] | None:
     chips = node * nodes
     if chips <= box.chips:
         return box, node
-    scale_out, spine = load_cluster(_NETWORK_OF)[0].tiers[1:]
     leaf = box.chips * min(nodes, _LEAF)
-    tiers = [*box.tiers, replace(scale_out, domain=leaf)]
-    if chips > leaf:
-        tiers.append(replace(spine, domain=-(-chips // leaf) * leaf))
-    return replace(box, chips=tiers[-1].domain, tiers=tuple(tiers)), node
+    tiers: list[object] = [{"name": "scale_out", "domain": leaf, "fabric": _NETWORK}]
+    size = -(-chips // leaf) * leaf
+    if size > leaf:
+        tiers.append({"name": "spine", "domain": size, "fabric": _SPINE, "behind": "scale_out"})
+    tree = read_cluster(box.name)
+    tree |= {"chips": size, "tiers": [*cast("list[object]", tree["tiers"]), *tiers]}
+    complete = complete_cluster(tree, Document(box.name, tree), None)
+    return resolve_cluster(ClusterProfile.model_validate(complete), Resolution()), node
