@@ -1,5 +1,5 @@
 """Reports: self-contained HTML pages of a run, an explained step, a memory's curves, a collective, a sweep, and
-comparisons with measured operators and measured serving; timelines of a run and of a step."""
+of comparisons with measured operators and serving; timelines of a run and of a step."""
 
 from sim.report.explain_page import html_explain
 from sim.report.memory_page import html_memory_curve
