@@ -51,7 +51,7 @@ def test_one_pool_and_one_client_mean_the_short_form(written):
 @pytest.mark.parametrize(
     ("found", "instead", "named"),
     [
-        ("pools:\n", "pools:\n  - {model: x, cluster: y}\n", "pools: a list of 2"),
+        ("pools:\n", "pools:\n  - {model: x, cluster: y}\n", "pools: two pools are"),
         ("role: both", "role: prefill", "role 'prefill'"),
         ("role: both", "rule: both", "did you mean 'role'"),
         ("clients:\n", "cluster: a100-hgx\nclients:\n", "second time"),

@@ -12,7 +12,7 @@ from sim.deployment.deployment import (
 from sim.deployment.engine_families import engine_families, engine_versions, with_engine_defaults
 from sim.deployment.fit import Fit, nearest_fit
 from sim.deployment.layout import enumerate_layouts, layout_problem, stage_layers
-from sim.deployment.memory import MemoryMap, StageMemory, memory_map
+from sim.deployment.memory import MemoryMap, StageMemory, memory_map, sequence_bytes
 from sim.deployment.precision import arithmetic_type
 from sim.deployment.schema import DeploymentSpec, read_deployment
 
@@ -36,6 +36,7 @@ __all__ = [
     "memory_map",
     "nearest_fit",
     "read_deployment",
+    "sequence_bytes",
     "stage_layers",
     "with_engine_defaults",
 ]

@@ -101,12 +101,32 @@ def memory_map(deployment: Deployment) -> MemoryMap:
     return MemoryMap(stages, size, blocks, per_sequence, parallel.dp * blocks * size * parallel.dcp)
 
 
+def sequence_bytes(deployment: Deployment, tokens: int) -> float:
+    """Bytes of the cache of one sequence of so many tokens, over all chips of its attention-dp rank.
+
+    What every tensor-parallel rank holds whole (MLA's latent) counts once for each of them.
+    """
+    total = 0.0
+    stages = stage_layers(deployment.model, deployment.parallel.pp)
+    for stage, layers in enumerate(stages):
+        growth = _growth(deployment, layers, stage == len(stages) - 1)
+        windows = sum(min(tokens, window) * size for window, size in growth.windows)
+        total += tokens * growth.per_token + windows + growth.state
+    return total * deployment.parallel.tp
+
+
+def _growth(deployment: Deployment, layers: tuple[Layer, ...], last: bool) -> CacheGrowth:
+    """Of one chip of a stage; the last holds the drafter's cache too."""
+    drafter = deployment.speculation if last else None
+    drafting = () if drafter is None else drafter.drafter.layers * drafter.modules
+    precision, parallel = deployment.precision, deployment.parallel
+    return cache_growth((*layers, *drafting), precision.kv_cache, parallel.tp, deployment.engine.expand_mla)
+
+
 def _stage(deployment: Deployment, stage: int, of: int, layers: tuple[Layer, ...]) -> StageMemory:
     model, parallel, engine = deployment.model, deployment.parallel, deployment.engine
     first, last = stage == 0, stage == of - 1
-    drafter = deployment.speculation if last else None
-    drafting = () if drafter is None else drafter.drafter.layers * drafter.modules
-    growth = cache_growth((*layers, *drafting), deployment.precision.kv_cache, parallel.tp, engine.expand_mla)
+    growth = _growth(deployment, layers, last)
     block, sequence = _block_and_sequence(growth, engine.block_size)
     visible = deployment.cluster.chip.memory.visible
     return StageMemory(

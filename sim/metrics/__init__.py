@@ -5,9 +5,15 @@ docs/metrics.md defines every field of the record.
 
 from sim.metrics.bottleneck import OperatorShare, TimeBreakdown, time_breakdown
 from sim.metrics.export import require_request_format, write_requests
-from sim.metrics.fleet import Fleet
+from sim.metrics.fleet import Fleet, PoolUse
+from sim.metrics.pools import merged
 from sim.metrics.record import Header, Summary, Value
-from sim.metrics.request_time import LatencyParts, RequestTime, request_time
+from sim.metrics.request_time import (
+    LatencyParts,
+    RequestTime,
+    disaggregated_request_time,
+    request_time,
+)
 from sim.metrics.sampled_steps import SampledSteps, sample_steps
 from sim.metrics.slo import SloSpec
 from sim.metrics.summary import summarise
@@ -19,6 +25,7 @@ __all__ = [
     "Header",
     "LatencyParts",
     "OperatorShare",
+    "PoolUse",
     "RequestTime",
     "SampledSteps",
     "SloSpec",
@@ -26,6 +33,8 @@ __all__ = [
     "TimeBreakdown",
     "Value",
     "Window",
+    "disaggregated_request_time",
+    "merged",
     "request_time",
     "require_request_format",
     "sample_steps",

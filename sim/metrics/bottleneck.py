@@ -115,8 +115,8 @@ class _Tally:
             amounts = (operator.time, operator.light, operator.flops, operator.hbm_bytes, operator.wire_bytes)
             for i, amount in enumerate(amounts):
                 sums[i] += weight * amount / whole
-            _add(self.parts.setdefault(key, {}), _parts(operator), weight / whole)
-            _add(self.causes, by_cause(operator), weight / whole)
+            add(self.parts.setdefault(key, {}), _parts(operator), weight / whole)
+            add(self.causes, by_cause(operator), weight / whole)
 
     def breakdown(self, busy: float, samples: int) -> TimeBreakdown:
         operators = [
@@ -126,11 +126,11 @@ class _Tally:
         if self.waited > 0:
             wait: dict[Bound, float] = {"imbalance": self.waited}
             operators.append(OperatorShare(RANK_WAIT, RANK_WAIT, self.waited, 0.0, 0.0, 0.0, 0.0, wait))
-            _add(self.causes, {"imbalance": self.waited}, 1.0)
+            add(self.causes, {"imbalance": self.waited}, 1.0)
         operators.sort(key=lambda operator: (-operator.share, operator.name))
         resources: dict[Bound, float] = {}
         for operator in operators:
-            _add(resources, operator.parts, 1.0)
+            add(resources, operator.parts, 1.0)
         return TimeBreakdown(
             busy=busy,
             by_resource=dict(sorted(resources.items(), key=lambda item: (-item[1], item[0]))),
@@ -141,7 +141,8 @@ class _Tally:
         )
 
 
-def _add(sums: dict[Name, float], amounts: Mapping[Name, float], factor: float) -> None:
+def add(sums: dict[Name, float], amounts: Mapping[Name, float], factor: float) -> None:
+    """Adds each amount, times the factor, to the sum of its name."""
     for name, amount in amounts.items():
         sums[name] = sums.get(name, 0.0) + factor * amount
 

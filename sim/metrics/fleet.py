@@ -12,6 +12,7 @@ fleet over the whole run, prefill and idle time included. FLOPs and bytes are th
 stage, taken for all chips, so power is on the high side.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sim.hardware.cluster import Cluster
@@ -36,40 +37,52 @@ class Fleet:
     active_params: float
 
 
-def utilisation(result: RunResult, fleet: Fleet, breakdown: TimeBreakdown | None) -> dict[str, float | None]:
+@dataclass(frozen=True, slots=True)
+class PoolUse:
+    """What one pool of chips did in a run."""
+
+    result: RunResult
+    fleet: Fleet
+    breakdown: TimeBreakdown | None
+
+
+def utilisation(result: RunResult, pools: Sequence[PoolUse]) -> dict[str, float | None]:
     """`mfu`, and `mbu` where the run's time was broken down; None for a run without duration."""
-    requests, chip = result.requests, fleet.cluster.chip
+    requests = result.requests
     done = requests.status == FINISHED
     tokens = requests.prompt_tokens - requests.cached_tokens + requests.output_tokens - 1
-    capacity = chip.peak(fleet.arithmetic) * result.chips * result.duration
-    bandwidth = chip.memory.bandwidth
-    return {
-        "mfu": 2.0 * fleet.active_params * float(tokens[done].sum()) / capacity if capacity > 0 else None,
-        "mbu": breakdown.busy * breakdown.rate(lambda o: o.hbm_bytes) / bandwidth
-        if breakdown is not None and bandwidth > 0
-        else None,
-    }
+    capacity = bandwidth = touched = 0.0
+    for pool in pools:
+        chip, chips = pool.fleet.cluster.chip, pool.result.chips
+        capacity += chip.peak(pool.fleet.arithmetic) * chips * result.duration
+        bandwidth += chip.memory.bandwidth * chips
+        if pool.breakdown is not None:
+            touched += pool.breakdown.busy * pool.breakdown.rate(lambda o: o.hbm_bytes) * chips
+    flops = 2.0 * pools[0].fleet.active_params * float(tokens[done].sum())
+    known = bandwidth > 0 and all(pool.breakdown is not None for pool in pools)
+    return {"mfu": flops / capacity if capacity > 0 else None, "mbu": touched / bandwidth if known else None}
 
 
-def cost(result: RunResult, fleet: Fleet, output_tokens: int) -> dict[str, float | None]:
-    """USD of the run and per million output tokens; None where the chip's price is not known."""
-    price = fleet.cluster.chip.rental
-    if price <= 0:
+def cost(result: RunResult, pools: Sequence[PoolUse], output_tokens: int) -> dict[str, float | None]:
+    """USD of the run and per million output tokens; None where a chip's price is not known."""
+    prices = [pool.fleet.cluster.chip.rental for pool in pools]
+    if min(prices) <= 0:
         return {"usd": None, "usd_per_million_output_tokens": None}
-    usd = result.chips * result.duration / SECONDS_PER_HOUR * price
+    hourly = sum(pool.result.chips * price for pool, price in zip(pools, prices, strict=True))
+    usd = hourly * result.duration / SECONDS_PER_HOUR
     return {"usd": usd, "usd_per_million_output_tokens": usd / output_tokens * 1e6 if output_tokens else None}
 
 
-def energy(
-    result: RunResult, fleet: Fleet, breakdown: TimeBreakdown | None, output_tokens: int
-) -> dict[str, float | None]:
+def energy(result: RunResult, pools: Sequence[PoolUse], output_tokens: int) -> dict[str, float | None]:
     """Mean power per chip (W), energy of the run (J) and per output token; None where power is not known."""
-    if breakdown is None or fleet.cluster.chip.power.tdp <= 0:
-        return {"mean_power_per_chip_w": None, "joules": None, "joules_per_output_token": None}
-    power = mean_power(fleet.cluster, breakdown)
-    joules = result.chips * result.duration * power
+    watts = 0.0
+    for pool in pools:
+        if pool.breakdown is None or pool.fleet.cluster.chip.power.tdp <= 0:
+            return {"mean_power_per_chip_w": None, "joules": None, "joules_per_output_token": None}
+        watts += pool.result.chips * mean_power(pool.fleet.cluster, pool.breakdown)
+    joules = watts * result.duration
     return {
-        "mean_power_per_chip_w": power,
+        "mean_power_per_chip_w": watts / result.chips,
         "joules": joules,
         "joules_per_output_token": joules / output_tokens if output_tokens else None,
     }

@@ -11,6 +11,7 @@ token). What all rates together spend in a row of steps is the row's weight w, a
     prefill        w_ttft, divided by cause as its row is, whoever else is in the step
     decode         w_tpot, divided by cause as the decodes of its row alone are
     interference   w_tpot · (1 − time of the decodes alone / time of the step): prefill of others beside them
+    transfer       with disaggregation: end of the prefill to the first token, KV transfer and decode step
     preemption     from being thrown out of the KV cache to the next token, waiting and recompute together
 
 Queueing, prefill, decode, interference and preemption follow from the times of every request and step;
@@ -18,16 +19,17 @@ the division of prefill and decode by cause is that of sampled steps (sim.metric
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sim.metrics.sampled_steps import SampledSteps
+from sim.serving.disaggregated import PoolResults
 from sim.serving.records import FINISHED, Floats, RequestTable, RunResult
 from sim.timing.attribution import ordered
 
-OUTSIDE = ("queueing", "interference", "preemption")
+OUTSIDE = ("queueing", "transfer", "interference", "preemption")
 """What a request waits for other than its own work."""
 
 
@@ -76,7 +78,7 @@ class RequestTime:
         ttft, tpot = ({} if parts is None else parts.flat for parts in (self.ttft, self.tpot))
         both = ttft | tpot
         working = ordered({cause: both[cause] for cause in both if cause not in OUTSIDE})
-        causes = ["queueing", *working, "interference", "preemption"]
+        causes = ["queueing", *working, "transfer", "interference", "preemption"]
         return [(c, ttft.get(c), tpot.get(c)) for c in causes if ttft.get(c) or tpot.get(c)]
 
 
@@ -103,6 +105,25 @@ def request_time(result: RunResult, sampled: SampledSteps) -> RequestTime:
         _ttft(result, sampled, done) if done.any() else None,
         _tpot(result, sampled, answers) if answers.any() else None,
     )
+
+
+def disaggregated_request_time(
+    pools: PoolResults, decode: SampledSteps, prefill: SampledSteps
+) -> RequestTime:
+    """Divide the mean TTFT and TPOT of a run in two pools; TTFT only where every prompt was moved.
+
+    Args:
+        decode, prefill: the sampled steps of the pools' own results.
+    """
+    requests = pools.whole.requests
+    done = requests.status == FINISHED
+    answers = done & (requests.output_tokens > 1)
+    ttft = None
+    if done.any() and np.isfinite(requests.kv_transfer[done]).all():
+        ttft = _ttft(pools.prefill, prefill, done)
+        moved = float((requests.first_token - pools.prefill.requests.first_token)[done].mean())
+        ttft = replace(ttft, phases={**ttft.phases, "transfer": moved})
+    return RequestTime(ttft, _tpot(pools.decode, decode, answers) if answers.any() else None)
 
 
 def _ttft(result: RunResult, sampled: SampledSteps, done: NDArray[np.bool_]) -> LatencyParts:

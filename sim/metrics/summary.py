@@ -4,7 +4,7 @@ docs/metrics.md defines every field. Fields are always all there; what cannot be
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sim.figures import Assumption
 from sim.metrics.admission import waiting_for
 from sim.metrics.bottleneck import TimeBreakdown
-from sim.metrics.fleet import Fleet, cost, energy, utilisation
+from sim.metrics.fleet import Fleet, PoolUse, cost, energy, utilisation
 from sim.metrics.intertoken import gap_statistics, gaps
 from sim.metrics.latency import Latencies, latencies, statistics
 from sim.metrics.record import Header, Summary, Value
@@ -31,6 +31,7 @@ def summarise(
     fleet: Fleet | None = None,
     breakdown: TimeBreakdown | None = None,
     request_time: RequestTime | None = None,
+    pools: Sequence[PoolUse] = (),
     assumptions: tuple[Assumption, ...] = (),
 ) -> Summary:
     """Every metric of a run.
@@ -38,6 +39,7 @@ def summarise(
     Args:
         slo: bounds; without one, goodput and attainment are null.
         fleet: chips and model, for utilisation, cost and energy; without it these are null.
+        pools: instead of `fleet`, where there are chips of several kinds.
         breakdown: of `time_breakdown`, for `bound_by`, MBU and energy; request_time: of the function of that
             name.
     """
@@ -51,7 +53,9 @@ def summarise(
     values |= _latency_fields(per_request, None) | gap_statistics(gaps(result)).fields("itl")
     values |= _attainment(met, everyone, slo)
     values |= _steady_fields(result, per_request, met, slo, window)
-    values |= _fleet_fields(result, values, fleet, breakdown)
+    if fleet is not None:
+        pools = (PoolUse(result, fleet, breakdown),)
+    values |= _fleet_fields(result, values, pools)
     values |= _service_fields(result, header, trend, window, steady)
     values |= _bound_fields(breakdown)
     return Summary(
@@ -152,8 +156,7 @@ def _steady_fields(
 def _fleet_fields(
     result: RunResult,
     values: Mapping[str, Value],
-    fleet: Fleet | None,
-    breakdown: TimeBreakdown | None,
+    pools: Sequence[PoolUse],
 ) -> dict[str, Value]:
     output = values["total_output_tokens"]
     tokens = output if isinstance(output, int) else 0
@@ -164,13 +167,13 @@ def _fleet_fields(
         "tokens_per_s_per_chip": _per(tokens, result.duration * result.chips),
         "tokens_per_s_per_user": _per(1e3, mean_tpot_ms) if isinstance(mean_tpot_ms, float) else None,
     }
-    if fleet is None:
+    if not pools:
         absent = ("mfu", "mbu", "usd", "usd_per_million_output_tokens")
         absent += ("mean_power_per_chip_w", "joules", "joules_per_output_token")
         return fields | dict.fromkeys(absent)
-    fields |= utilisation(result, fleet, breakdown)
-    fields |= cost(result, fleet, tokens)
-    return fields | energy(result, fleet, breakdown, tokens)
+    fields |= utilisation(result, pools)
+    fields |= cost(result, pools, tokens)
+    return fields | energy(result, pools, tokens)
 
 
 def _service_fields(
@@ -188,6 +191,7 @@ def _service_fields(
         "kv_blocks": result.kv_blocks,
         "kv_peak": float(series.kv_used.max()) if bins else None,
         "preemptions": int(requests.preemptions.sum()),
+        **_transfer_fields(requests),
         "cached_token_share": _per(int(requests.cached_tokens.sum()), prompt),
         **{f"waiting_for_{what}": share for what, share in waits.items()},
         "steady": steady,
@@ -197,6 +201,17 @@ def _service_fields(
         "steady_end": None if window is None else window.end,
         "littles_law_ratio": trend.littles_law,
         "end_reason": result.end_reason,
+    }
+
+
+def _transfer_fields(requests: RequestTable) -> dict[str, Value]:
+    """From a prefill's end to its cache in the decode engine; null without disaggregation."""
+    moved = requests.kv_transfer[np.isfinite(requests.kv_transfer)]
+    if not len(moved):
+        return {"mean_kv_transfer_ms": None, "p99_kv_transfer_ms": None}
+    return {
+        "mean_kv_transfer_ms": 1e3 * float(moved.mean()),
+        "p99_kv_transfer_ms": 1e3 * float(np.quantile(moved, 0.99)),
     }
 
 

@@ -26,8 +26,9 @@ also be a mapping `{value, low, high, basis, source}` that says how the number i
 
 - `model` and `cluster` are catalogue names (`bandwall models list`, `bandwall hardware list`), paths relative
   to the scenario (with a / or ending in .yaml or .json), or the thing itself written in place.
-- The general form: `pools: [{name, role, model, cluster, deployment}]` instead of `model`, `cluster`
-  and `deployment`, and `clients: [{name, share, …}]` with the fields of `workload`; one entry each for now.
+- The general form: `pools: [{name, role, model, cluster, deployment, router}]` instead of `model`, `cluster`
+  and `deployment`: one, or one with role prefill (`prefill:` in the short form) and one with role decode.
+  `clients: [{name, share, …}]` has the fields of `workload`; one entry for now.
 - `--set PATH=VALUE` changes any value of the resolved tree, left to right: `--set deployment.parallel.tp=4`,
   `--set cluster=h100-hgx`, `--set cluster.chip.memory.bandwidth=x1.2`,
   `--set workload.arrivals='{process: closed, concurrency: 64}'`. List items go by index. A relative path in
@@ -55,9 +56,10 @@ def json_schema() -> dict[str, object]:
     schema = cast("dict[str, object]", ScenarioSpec.model_json_schema(by_alias=True))
     fields = cast("dict[str, object]", schema["properties"])
     parts = cast("dict[str, dict[str, object]]", schema["$defs"])
-    drafts = _fields(parts["SpeculationSpec"])
+    drafts, prefill = _fields(parts["SpeculationSpec"]), _fields(parts["PrefillPoolSpec"])
     for place, name in (
-        (fields, "model"), (fields, "cluster"), (_fields(parts["ClusterProfile"]), "chip"), (drafts, "model")
+        (fields, "model"), (fields, "cluster"), (_fields(parts["ClusterProfile"]), "chip"), (drafts, "model"),
+        (prefill, "cluster"),
     ):  # fmt: skip
         place[name] = _by_name_too(cast("dict[str, object]", place[name]), name)
     drafts["acceptance_by_position"] = _or_a_file(cast("dict[str, object]", drafts["acceptance_by_position"]))

@@ -16,11 +16,12 @@ from sim.errors import UserError, nearest
 from sim.hardware import read_chip, read_cluster
 from sim.hardware.catalogue import complete_cluster
 from sim.models import read_model
+from sim.scenario.disaggregation import read_transfer
 
 Tree = dict[str, object]
 
-_LATER = "comes with serving at scale; a scenario has one of them here"
-_POOL_KEYS = ("name", "role", "model", "cluster", "deployment")
+_LATER = "is too long: a scenario has one, or two pools with roles prefill and decode"
+_POOL_KEYS = ("name", "role", "model", "cluster", "deployment", "router")
 _DEFAULTS: Tree = {"router": "round_robin", "fidelity": "analytic", "seed": 0}
 
 
@@ -34,7 +35,9 @@ def short_form(document: Document) -> Document:
         raise _refused(document, (), f"a scenario is a mapping, found {_kind(document.tree)}")
     tree = dict(cast("Tree", document.tree))
     lines = dict(document.lines)
-    if "pools" in tree:
+    if "pools" in tree and _is_pair(tree["pools"]):
+        _split(document, tree, lines)
+    elif "pools" in tree:
         _move(document, "pools", tree, lines, ())
         _only_known(document, _POOL_KEYS)
     if "clients" in tree:
@@ -63,7 +66,9 @@ def _move(
     target = cast("Tree", tree[into[0]]) if into else tree
     for name, value in cast("Tree", items[0]).items():
         if name == "role" and value != "both":
-            raise _refused(document, (key, 0, name), f"role '{value}' {_LATER}, with role both")
+            raise _refused(
+                document, (key, 0, name), f"role '{value}' needs a pool of the other role beside it"
+            )
         if name in ("name", "role", "share"):
             continue
         if name in target:
@@ -74,12 +79,44 @@ def _move(
             lines[(*into, *path[2:])] = line
 
 
-def _only_known(document: Document, known: tuple[str, ...]) -> None:
+def _is_pair(pools: object) -> bool:
+    return isinstance(pools, list) and len(cast("list[object]", pools)) == 2
+
+
+def _split(document: Document, tree: Tree, lines: dict[tuple[str | int, ...], int]) -> None:
+    """Two pools, for prompts and for answers: the latter is the scenario's own, the former `prefill`."""
+    pools = cast("list[object]", tree.pop("pools"))
+    places: dict[object, int] = {}
+    for place, pool in enumerate(pools):
+        if not isinstance(pool, dict):
+            raise _refused(document, ("pools", place), f"a mapping is expected, found {_kind(pool)}")
+        _only_known(document, _POOL_KEYS, place)
+        places[cast("Tree", pool).get("role", "both")] = place
+    if set(places) != {"prefill", "decode"}:
+        raise _refused(document, ("pools",), "two pools are one with role prefill and one with role decode")
+    prefill, decode = (dict(cast("Tree", pools[places[role]])) for role in ("prefill", "decode"))
+    if prefill.pop("model", decode.get("model")) != decode.get("model"):
+        raise _refused(document, ("pools", places["prefill"], "model"), "both pools serve the same model")
+    for pool in (prefill, decode):
+        for name in ("name", "role"):
+            pool.pop(name, None)
+    for name, value in {**decode, "prefill": prefill}.items():
+        if name in tree:
+            raise _refused(document, (name,), "written a second time beside the list")
+        tree[name] = value
+    for path, line in document.lines.items():
+        if path[:2] == ("pools", places["decode"]):
+            lines[path[2:]] = line
+        elif path[:2] == ("pools", places["prefill"]):
+            lines[("prefill", *path[2:])] = line
+
+
+def _only_known(document: Document, known: tuple[str, ...], place: int = 0) -> None:
     pools = cast("list[Tree]", cast("Tree", document.tree)["pools"])
-    for name in pools[0]:
+    for name in pools[place]:
         if name not in known:
             what = f"unknown field{nearest(name, known)} (known: {', '.join(known)})"
-            raise _refused(document, ("pools", 0, name), what)
+            raise _refused(document, ("pools", place, name), what)
 
 
 def _refused(document: Document, path: tuple[str | int, ...], what: str) -> UserError:
@@ -113,6 +150,10 @@ def resolved(document: Document, base: Path) -> Tree:
     cluster = tree.get("cluster")
     if isinstance(cluster, dict):
         tree = tree | {"cluster": complete_cluster(cast("Tree", cluster), document, base, ("cluster",))}
+    prefill = tree.get("prefill")
+    if isinstance(prefill, dict) and isinstance(own := cast("Tree", prefill).get("cluster"), dict):
+        full = complete_cluster(cast("Tree", own), document, base, ("prefill", "cluster"))
+        tree = tree | {"prefill": cast("Tree", prefill) | {"cluster": full}}
     return inlined(tree, base, lambda key: _place(document, (key,)))
 
 
@@ -128,14 +169,23 @@ def inlined(tree: Tree, base: Path, place: Callable[[str], str]) -> Tree:
     with _told_from(place("model")):
         if isinstance(model := full.get("model"), str):
             full["model"] = read_model(model, base)
-    with _told_from(place("cluster")):
-        if isinstance(cluster := full.get("cluster"), str):
-            full["cluster"] = cluster = read_cluster(cluster, base)
-        if isinstance(cluster, dict) and isinstance(chip := cast("Tree", cluster).get("chip"), str):
-            full["cluster"] = cast("Tree", cluster) | {"chip": read_chip(chip, base)}
-    with _told_from(place("deployment")):
-        full["deployment"] = read_deployment(full.get("deployment"), base)
+    _inline_pool(full, base, place, "")
+    if isinstance(prefill := full.get("prefill"), dict):
+        full["prefill"] = pool = dict(cast("Tree", prefill))
+        _inline_pool(pool, base, place, "prefill")
+        full["transfer"] = read_transfer(full.get("transfer", {}))
     return full | {key: full.get(key, value) for key, value in _DEFAULTS.items()}
+
+
+def _inline_pool(pool: Tree, base: Path, place: Callable[[str], str], within: str) -> None:
+    """A pool's cluster, its chip and its deployment in their full form."""
+    with _told_from(place(within or "cluster")):
+        if isinstance(cluster := pool.get("cluster"), str):
+            pool["cluster"] = cluster = read_cluster(cluster, base)
+        if isinstance(cluster, dict) and isinstance(chip := cast("Tree", cluster).get("chip"), str):
+            pool["cluster"] = cast("Tree", cluster) | {"chip": read_chip(chip, base)}
+    with _told_from(place(within or "deployment")):
+        pool["deployment"] = read_deployment(pool.get("deployment"), base)
 
 
 def without_engine_table(tree: Tree) -> Tree:

@@ -103,6 +103,8 @@ def _overridden(tree: Tree, base: Path, sets: Sequence[str]) -> tuple[Tree, list
     for override in overrides:
         if override.path in _ENGINE_TABLE:
             tree = without_engine_table(tree)
+        elif override.path[:1] == ("prefill",) and override.path[1:] in _ENGINE_TABLE:
+            tree = tree | {"prefill": without_engine_table(cast("Tree", tree["prefill"]))}
         changed = cast("Tree", overridden(override, tree, root(ScenarioSpec)))
         tree = inlined(changed, base, override.place)
     return tree, overrides

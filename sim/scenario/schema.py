@@ -9,6 +9,7 @@ from sim.documents import WRITTEN
 from sim.hardware import ClusterProfile
 from sim.metrics import SloSpec
 from sim.models import ModelSpec
+from sim.scenario.disaggregation import PrefillPoolSpec, TransferSpec
 from sim.serving.routers import RouterName
 from sim.timing.step_timer import Fidelity
 from sim.workload import WorkloadSpec
@@ -36,6 +37,13 @@ class ScenarioSpec(BaseModel):
     router: Annotated[
         RouterName, Field(description="Which replica gets a request; ties go to the lowest number.")
     ] = "round_robin"
+    prefill: Annotated[
+        PrefillPoolSpec | None,
+        Field(description="A pool of its own for prompts; the deployment then only decodes. Null: none."),
+    ] = None
+    transfer: Annotated[
+        TransferSpec, Field(description="How KV caches get from the prefill pool to the deployment.")
+    ] = TransferSpec()
     workload: Annotated[WorkloadSpec, Field(description="Arrivals and lengths of the requests.")]
     slo: Annotated[
         SloSpec | None, Field(description="Bounds that every request should meet, jointly; left out: none.")

@@ -4,27 +4,25 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from sim.deployment import Deployment, MemoryMap, arithmetic_type
+from sim.deployment import Deployment, MemoryMap
 from sim.errors import UserError
 from sim.metrics import (
-    Fleet,
     Header,
+    PoolUse,
+    RequestTime,
     Summary,
+    TimeBreakdown,
     request_time,
-    sample_steps,
     summarise,
-    time_breakdown,
     write_requests,
 )
-from sim.metrics.row_batch import RowBatches
-from sim.metrics.sampled_steps import Duration
-from sim.models.accounting import active_params
+from sim.scenario.disaggregation import pool_uses, serve_pools
 from sim.scenario.prepared import Prepared, prepare
+from sim.scenario.pricing import Priced, pool_use, priced, sampled
 from sim.scenario.scenario import Scenario
 from sim.serving import serve
+from sim.serving.disaggregated import PoolResults
 from sim.serving.records import RunResult
-from sim.timing import PartsTimer, StepSurface, make_timer
-from sim.timing.surface_protocol import Surface
 from sim.workload import generate
 from sim.workload.arrivals import ConstantRate, Gamma, Poisson, Process, Source, Synthetic, Trace
 from sim.workload.requests import Requests
@@ -66,52 +64,59 @@ def simulate(scenario: Scenario) -> Outcome:
         UserError: for a layout that is impossible or does not fit, or a workload that cannot be read.
     """
     served = serve_scenario(scenario)
-    prepared, requests, timer, result = served.prepared, served.requests, served.timer, served.result
+    prepared, requests, result = served.prepared, served.requests, served.result
     deployment, memory, spec = prepared.deployment, prepared.memory, scenario.spec
-    batches = RowBatches(timer.windows, deployment.lockstep_ranks, deployment.queries)
-    sampled = sample_steps(result, timer.breakdown, _decode_time(served.surface), batches)
-    precision = deployment.precision
+    pools, breakdown, time = _uses(served)
     summary = summarise(
         result,
         _header(deployment, spec.workload.arrivals, requests),
         slo=spec.slo,
-        fleet=Fleet(
-            deployment.cluster,
-            arithmetic_type(precision.weights, precision.activations),
-            active_params(deployment.model),
-        ),
-        breakdown=time_breakdown(result, sampled),
-        request_time=request_time(result, sampled),
+        pools=pools,
+        breakdown=breakdown,
+        request_time=time,
         assumptions=prepared.assumptions,
     )
     return Outcome(scenario, deployment, memory, result, summary)
 
 
-def _decode_time(surface: Surface) -> Duration:
-    """Seconds of a step of decodes alone, as the engine's surface prices it."""
-    still = [0] * (1 + len(surface.windows))
-    return lambda batch: surface.segment(batch.decodes, (batch.context, *batch.windowed), still)[0]
-
-
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A run before anything is said of it."""
+    """A run before anything is said of it.
+
+    Attributes:
+        own: the deployment with the prices of its steps; prefill: likewise, of a pool of its own for prompts.
+        pools: the run by pool, None in one pool.
+    """
 
     prepared: Prepared
     requests: Requests
-    timer: PartsTimer
-    surface: StepSurface
     result: RunResult
+    own: Priced
+    prefill: Priced | None = None
+    pools: PoolResults | None = None
 
 
 def serve_scenario(scenario: Scenario) -> Served:
     """Serves the scenario's workload on its deployment; errors as `simulate`."""
     prepared, spec = prepare(scenario), scenario.spec
     requests = _requests(scenario)
-    timer = make_timer(prepared.deployment, spec.fidelity)
-    surface = StepSurface(timer)
-    result = serve(prepared.deployment, prepared.memory, requests, surface, spec.router, spec.seed)
-    return Served(prepared, requests, timer, surface, result)
+    own = priced(prepared.deployment, prepared.memory, spec.router, spec.fidelity)
+    if prepared.prefill is None:
+        result = serve(prepared.deployment, prepared.memory, requests, own.surface, spec.router, spec.seed)
+        return Served(prepared, requests, result, own)
+    prompts = prepared.prefill
+    prefill = priced(prompts.deployment, prompts.memory, prompts.router, spec.fidelity)
+    pools = serve_pools(own, prefill, prompts.transfer, requests, spec.seed)
+    return Served(prepared, requests, pools.whole, own, prefill, pools)
+
+
+def _uses(served: Served) -> tuple[tuple[PoolUse, ...], TimeBreakdown | None, RequestTime]:
+    """What the chips of each pool did, where their time went, and that of the requests."""
+    if served.pools is None or served.prefill is None:
+        steps = sampled(served.result, served.own)
+        use = pool_use(served.result, served.own, steps)
+        return (use,), use.breakdown, request_time(served.result, steps)
+    return pool_uses(served.pools, served.own, served.prefill)
 
 
 def _requests(scenario: Scenario) -> Requests:

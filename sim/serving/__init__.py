@@ -1,8 +1,17 @@
 """Serving: scheduler, KV cache, engine, router, fleet; `serve` runs a workload and returns its records."""
 
 from sim.serving.batch import SchedulerConfig
-from sim.serving.fleet import FleetConfig, serve, serve_fleet
+from sim.serving.fleet import FleetConfig, fleet_config, serve, serve_fleet
 from sim.serving.records import RunResult
 from sim.serving.routers import ROUTERS, RouterName
 
-__all__ = ["ROUTERS", "FleetConfig", "RouterName", "RunResult", "SchedulerConfig", "serve", "serve_fleet"]
+__all__ = [
+    "ROUTERS",
+    "FleetConfig",
+    "RouterName",
+    "RunResult",
+    "SchedulerConfig",
+    "fleet_config",
+    "serve",
+    "serve_fleet",
+]

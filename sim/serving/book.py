@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sim.serving.kv_cache import Table
 
-WAITING, PREFILL, DECODE, STARVED, DRAINING, DONE, REFUSED = range(7)
+WAITING, PREFILL, DECODE, STARVED, DRAINING, DONE, REFUSED, FETCHING = range(8)
 
 
 class RequestBook:

@@ -104,12 +104,13 @@ class Engine:
         steps: steps run so far.
         early: requests that the scheduler has let go already though the call that the tape is about to write
             still saw them.
+        on_start: called with (request, time) when a request's first step, starting at that time, is decided.
         on_finish: called with (request, time) when a request has finished.
     """
 
     __slots__ = (
-        "book", "depth", "early", "flight", "now", "on_finish", "place_taken", "scheduler", "stalled",
-        "step_by_step", "steps", "surface", "tape",
+        "book", "depth", "early", "flight", "now", "on_finish", "on_start", "place_taken", "scheduler",
+        "stalled", "step_by_step", "steps", "surface", "tape",
     )  # fmt: skip
 
     def __init__(
@@ -134,14 +135,19 @@ class Engine:
         self.stalled = False
         self.step_by_step = step_by_step
         self.steps = 0
+        self.on_start: Callable[[int, float], None] | None = None
         self.on_finish: Callable[[int, float], None] | None = None
 
     def submit(self, request: int, time: float) -> None:
         """A request arrives; the engine must have been advanced to `time`."""
+        self.wake(time)
+        self.scheduler.submit(request)
+
+    def wake(self, time: float) -> None:
+        """What its scheduler waited for is about to happen; the engine must have been advanced to `time`."""
         if not self.flight and time > self.now and (self.stalled or self.scheduler.idle):
             self.now = time
         self.stalled = False
-        self.scheduler.submit(request)
 
     def advance(self, to: float) -> None:
         """Run every call before `to` and deliver every batch that has ended by then."""
@@ -264,6 +270,8 @@ class Engine:
         for request, *_ in batch.admitted:
             if scheduled[request] is None:
                 scheduled[request] = start
+                if self.on_start is not None:
+                    self.on_start(request, start)
         self.tape.step(self, self.now, start, duration, batch)
         self.steps += 1
         flight.append((start + duration, batch if batch.firsts or batch.finishing else None))

@@ -10,25 +10,20 @@ from dataclasses import dataclass
 from math import inf, nextafter
 from typing import TYPE_CHECKING, cast
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sim.deployment.deployment import Deployment
 from sim.deployment.memory import MemoryMap
 from sim.serving.batch import SchedulerConfig, SchedulerRules
-from sim.serving.book import DONE, REFUSED, RequestBook
+from sim.serving.book import REFUSED
 from sim.serving.engine import Engine
 from sim.serving.invariants import check_run, checks_wanted
-from sim.serving.kv_cache import Path, Table
 from sim.serving.lockstep import LockstepRanks
-from sim.serving.records import FINISHED, REJECTED, UNFINISHED, Recomputes, RequestTable, RunResult
+from sim.serving.outcome import book_of, recomputes, remarks, request_table
+from sim.serving.records import RunResult
 from sim.serving.routers import Replicas, Router, RouterName, make_router
 from sim.serving.schedulers import make_scheduler
-from sim.serving.speculation import paces
 from sim.serving.tape import RunTape, segments, series, spent
 from sim.timing.surface_protocol import Surface
 from sim.workload.requests import Requests
-from sim.workload.streams import stream
 
 if TYPE_CHECKING:
     import simpy
@@ -62,6 +57,13 @@ def serve(
         surface: prices of one replica's steps, in seconds.
         seed: of what serving draws.
     """
+    return serve_fleet(requests, surface, fleet_config(deployment, memory, router, seed))
+
+
+def fleet_config(
+    deployment: Deployment, memory: MemoryMap, router: RouterName = "round_robin", seed: int = 0
+) -> FleetConfig:
+    """What the replicas of a deployment are; arguments as `serve`."""
     engine, parallel, speculation = deployment.engine, deployment.parallel, deployment.speculation
     scheduler = SchedulerConfig(
         block_size=engine.block_size,
@@ -85,7 +87,7 @@ def serve(
     )
     ranks = deployment.lockstep_ranks
     apart = parallel.dp // ranks
-    config = FleetConfig(
+    return FleetConfig(
         scheduler,
         replicas=deployment.replicas * apart,
         ranks=ranks,
@@ -93,7 +95,6 @@ def serve(
         chips=parallel.chips // apart,
         seed=seed,
     )
-    return serve_fleet(requests, surface, config)
 
 
 def serve_fleet(
@@ -114,7 +115,7 @@ class _Fleet:
     def __init__(self, requests: Requests, surface: Surface, config: FleetConfig, step_by_step: bool) -> None:
         self.requests = requests
         self.config = config
-        self.book = _book(requests, config.scheduler, config.seed)
+        self.book = book_of(requests, config.scheduler, config.seed)
         self.tapes = [RunTape() for _ in range(config.replicas)]
         self.engines = [self._engine(surface, tape, step_by_step) for tape in self.tapes]
         self.router: Router = make_router(config.router, Replicas(self.engines, requests.pieces))
@@ -212,14 +213,14 @@ class _Fleet:
     def result(self) -> RunResult:
         """The records of the run."""
         rows = [tape.rows() for tape in self.tapes]
-        table = self._table()
+        table = request_table(self.requests, self.book, self.replica)
         ends = [float(r["start"][-1] + spent(r[-1:])[0]) for r in rows if len(r)]
         duration = max(ends, default=0.0)
         blocks = self.config.scheduler.num_blocks
         done = all(engine.scheduler.idle for engine in self.engines)
         result = RunResult(
             requests=table,
-            series=series(rows, duration, blocks * self.config.ranks),
+            series=series(rows, duration, blocks * self.config.ranks * self.config.replicas),
             segments=segments(rows),
             duration=duration,
             steps=sum(engine.steps for engine in self.engines),
@@ -229,82 +230,9 @@ class _Fleet:
             block_size=self.config.scheduler.block_size,
             end_reason="all_done" if done else "stuck",
             clients=self.requests.clients,
-            notes=self._notes(table),
-            recomputes=_recomputes(self.book),
+            notes=remarks(self.requests, table, self.config.scheduler.max_model_len),
+            recomputes=recomputes(self.book),
         )
         if checks_wanted():
             check_run(result, self.engines)
         return result
-
-    def _notes(self, table: RequestTable) -> tuple[str, ...]:
-        """What about the requests is not as a reader would take it to be."""
-        everyone = f"{len(table.status):,}"
-        limit = f"max_model_len, {self.config.scheduler.max_model_len:,} tokens"
-        rejected = int((table.status == REJECTED).sum())
-        unfinished = int((table.status == UNFINISHED).sum())
-        cut = int(((table.output_tokens < self.requests.output_tokens) & (table.status == FINISHED)).sum())
-        notes = [f"Workload: {self.requests.synthetic}."] if self.requests.synthetic else []
-        if rejected:
-            why = f"their prompts leave no room for an answer within {limit}"
-            notes.append(f"{rejected:,} of {everyone} requests are rejected: {why}.")
-        if unfinished:
-            notes.append(f"{unfinished:,} of {everyone} requests can never be scheduled and do not finish.")
-        if cut:
-            notes.append(f"{cut:,} of {everyone} answers end early, at {limit}.")
-        return tuple(notes)
-
-    def _table(self) -> RequestTable:
-        book, requests = self.book, self.requests
-        states = np.array(book.state, np.int8)
-        status = np.full(len(requests), UNFINISHED, np.int8)
-        status[states == DONE] = FINISHED
-        status[states == REFUSED] = REJECTED
-        outputs = np.where(states == DONE, book.cap, np.array(book.known) - np.array(book.prompt))
-        client = requests.client if len(requests.client) else np.zeros(len(requests), np.int64)
-        return RequestTable(
-            arrival=np.array(book.arrival, np.float64),
-            scheduled=_times(book.scheduled),
-            first_token=_times(book.first_token),
-            finish=_times(book.finish),
-            prompt_tokens=requests.prompt_tokens,
-            output_tokens=outputs.astype(np.int64),
-            cached_tokens=np.array(book.cached_first, np.int64),
-            preemptions=np.array(book.preemptions, np.int64),
-            replica=np.array(self.replica, np.int64),
-            status=status,
-            client=client,
-        )
-
-
-def _recomputes(book: RequestBook) -> Recomputes:
-    """What preemption cost, as columns."""
-    if not book.recomputes:
-        return Recomputes()
-    request, start, end = zip(*book.recomputes, strict=True)
-    return Recomputes(np.array(request, np.int64), np.array(start, np.float64), np.array(end, np.float64))
-
-
-def _times(values: list[float | None]) -> NDArray[np.float64]:
-    return np.array(values, np.float64)  # None becomes NaN
-
-
-def _book(requests: Requests, config: SchedulerConfig, seed: int) -> RequestBook:
-    """The requests as engines see them: outputs cut at the model's length, content that can be shared, the
-    pace at which drafts are accepted."""
-    prompt = requests.prompt_tokens
-    cap = np.minimum(requests.output_tokens, config.max_model_len - prompt)
-    tables: list[Table | None] | None = None
-    open_output: list[bool] | None = None
-    if requests.pieces is not None and config.enable_prefix_caching:
-        outputs = requests.output_segment.tolist()
-        asked_for = {segment for pieces in requests.pieces for segment, _ in pieces}
-        open_output = [segment in asked_for for segment in outputs]
-        tables = [Table(Path(p, s)) for p, s in zip(requests.pieces, outputs, strict=True)]
-    priority = requests.priority.tolist() if len(requests.priority) else None
-    pace = paces(cap, config.acceptance, stream(seed, "acceptance")) if config.acceptance else None
-    book = RequestBook(
-        requests.arrival.tolist(), prompt.tolist(), cap.tolist(), priority, tables, open_output, pace
-    )
-    for request in np.flatnonzero(cap < 1).tolist():
-        book.state[request] = REFUSED
-    return book

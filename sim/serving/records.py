@@ -19,7 +19,8 @@ class RequestTable:
     """Per-request columns. Times are s from the start; NaN where a request never got that far.
 
     `status` is FINISHED, REJECTED (the front end refused it) or UNFINISHED (it could never be scheduled).
-    `scheduled` is the start of the first step that contains the request.
+    `scheduled` is the start of the first step that contains the request. `kv_transfer`: from the end of its
+    prefill to its cache in the decode engine, NaN where nothing was moved; empty without disaggregation.
     """
 
     arrival: NDArray[np.float64]
@@ -33,6 +34,7 @@ class RequestTable:
     replica: NDArray[np.int64]
     status: NDArray[np.int8]
     client: NDArray[np.int64]
+    kv_transfer: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
 
 @dataclass(frozen=True, slots=True)

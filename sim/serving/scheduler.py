@@ -127,8 +127,7 @@ class Scheduler:
         for request in self.prefilling:
             if budget:
                 budget -= self.advance_prefill(request, self._chunk(request, budget, cap), batch)
-        if self.waiting:
-            self.admit(batch, budget, cap)
+        self.admit(batch, budget, cap)
         if decoding.leaving and decoding.leaving[0][0] < decoding.tick:
             batch.finishing = self._leave()
         for request in batch.firsts:
@@ -199,6 +198,11 @@ class Scheduler:
             known = book.known[request]
             table = book.table[request]
             hit = MISS if table is None else self.look_up(table, known)
+            if (reserved := self.reserve(request, hit)) is not None:
+                if reserved:
+                    continue
+                self.blocked = True
+                return
             past = hit.blocks * size
             new = known - past
             if cap and new > cap:
@@ -217,10 +221,17 @@ class Scheduler:
 
     def has_room(self, request: int, hit: Hit, tokens: int) -> bool:
         """Whether the head of the queue may be admitted to compute up to `tokens` of its tokens now."""
+        reserved = self.book.known[request] if self.config.scheduler_reserve_full_isl else tokens
+        return self.blocks_for(reserved) <= self.spare(hit)
+
+    def spare(self, hit: Hit) -> int:
+        """Blocks that a table which begins with `hit` may have."""
         cache, config = self.cache, self.config
-        spare = cache.free - hit.idle - (config.watermark_blocks if self.running else 0) + hit.blocks
-        reserved = self.book.known[request] if config.scheduler_reserve_full_isl else tokens
-        return self.blocks_for(reserved) <= spare
+        return cache.free - hit.idle - (config.watermark_blocks if self.running else 0) + hit.blocks
+
+    def reserve(self, request: int, hit: Hit) -> bool | None:
+        """Whether blocks are allocated for a prompt that is computed elsewhere; None: it is computed here."""
+        return None
 
     def look_up(self, table: Table, known: int) -> Hit:
         """What of a prompt of `known` tokens the cache holds; its last token is always computed."""
@@ -348,9 +359,13 @@ class Scheduler:
                 self.waiting.drop(request)
             else:
                 del self.running[request]
-                self.free_table(request, book.prompt[request] + book.cap[request] - 1)
+                self.let_go(request)
             book.state[request] = DONE
             self.blocked = False
+
+    def let_go(self, request: int) -> None:
+        """A request that has left frees its blocks."""
+        self.free_table(request, self.book.prompt[request] + self.book.cap[request] - 1)
 
     def _deliver_late(self, request: int) -> None:
         """The token of a sequence that the following call left out."""

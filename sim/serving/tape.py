@@ -92,7 +92,8 @@ def segments(tapes: list[Rows]) -> StepSegments:
 
 
 def series(tapes: list[Rows], duration: float, kv_blocks: int, bins: int = 500) -> Series:
-    """Time-weighted means of the fleet's state over `bins` equal bins from 0 to `duration`.
+    """Time-weighted means of the fleet's state over `bins` equal bins from 0 to `duration`; `kv_blocks` is
+    what all engines have together.
 
     Each row holds its state from its start to its end, and an engine is empty between rows; the integral of
     a state is piecewise linear in time, so a bin's mean is the difference of two interpolated integrals.
@@ -119,7 +120,7 @@ def series(tapes: list[Rows], duration: float, kv_blocks: int, bins: int = 500) 
         width=width,
         running=running,
         waiting=waiting,
-        kv_used=held / max(kv_blocks * len(tapes), 1),
+        kv_used=held / max(kv_blocks, 1),
         step_time=np.divide(busy, steps, out=np.zeros(bins), where=steps > 0),
         output_rate=yielded,
         prompt_rate=prompt,

@@ -1,0 +1,88 @@
+"""What a run comes to: its requests as columns, and what a reader should know about them."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.serving.batch import SchedulerConfig
+from sim.serving.book import DONE, REFUSED, RequestBook
+from sim.serving.kv_cache import Path, Table
+from sim.serving.records import FINISHED, REJECTED, UNFINISHED, Recomputes, RequestTable
+from sim.serving.speculation import paces
+from sim.workload.requests import Requests
+from sim.workload.streams import stream
+
+
+def book_of(requests: Requests, config: SchedulerConfig, seed: int) -> RequestBook:
+    """The requests as engines see them: outputs cut at the model's length, content that can be shared, the
+    pace at which drafts are accepted."""
+    prompt = requests.prompt_tokens
+    cap = np.minimum(requests.output_tokens, config.max_model_len - prompt)
+    tables: list[Table | None] | None = None
+    open_output: list[bool] | None = None
+    if requests.pieces is not None and config.enable_prefix_caching:
+        outputs = requests.output_segment.tolist()
+        asked_for = {segment for pieces in requests.pieces for segment, _ in pieces}
+        open_output = [segment in asked_for for segment in outputs]
+        tables = [Table(Path(p, s)) for p, s in zip(requests.pieces, outputs, strict=True)]
+    priority = requests.priority.tolist() if len(requests.priority) else None
+    pace = paces(cap, config.acceptance, stream(seed, "acceptance")) if config.acceptance else None
+    book = RequestBook(
+        requests.arrival.tolist(), prompt.tolist(), cap.tolist(), priority, tables, open_output, pace
+    )
+    for request in np.flatnonzero(cap < 1).tolist():
+        book.state[request] = REFUSED
+    return book
+
+
+def request_table(requests: Requests, book: RequestBook, replica: list[int]) -> RequestTable:
+    """One row per request; `replica` is where each went."""
+    states = np.array(book.state, np.int8)
+    status = np.full(len(requests), UNFINISHED, np.int8)
+    status[states == DONE] = FINISHED
+    status[states == REFUSED] = REJECTED
+    outputs = np.where(states == DONE, book.cap, np.array(book.known) - np.array(book.prompt))
+    client = requests.client if len(requests.client) else np.zeros(len(requests), np.int64)
+    return RequestTable(
+        arrival=np.array(book.arrival, np.float64),
+        scheduled=times(book.scheduled),
+        first_token=times(book.first_token),
+        finish=times(book.finish),
+        prompt_tokens=requests.prompt_tokens,
+        output_tokens=outputs.astype(np.int64),
+        cached_tokens=np.array(book.cached_first, np.int64),
+        preemptions=np.array(book.preemptions, np.int64),
+        replica=np.array(replica, np.int64),
+        status=status,
+        client=client,
+    )
+
+
+def remarks(requests: Requests, table: RequestTable, max_model_len: int) -> tuple[str, ...]:
+    """What about the requests is not as a reader would take it to be."""
+    everyone = f"{len(table.status):,}"
+    limit = f"max_model_len, {max_model_len:,} tokens"
+    rejected = int((table.status == REJECTED).sum())
+    unfinished = int((table.status == UNFINISHED).sum())
+    cut = int(((table.output_tokens < requests.output_tokens) & (table.status == FINISHED)).sum())
+    notes = [f"Workload: {requests.synthetic}."] if requests.synthetic else []
+    if rejected:
+        why = f"their prompts leave no room for an answer within {limit}"
+        notes.append(f"{rejected:,} of {everyone} requests are rejected: {why}.")
+    if unfinished:
+        notes.append(f"{unfinished:,} of {everyone} requests can never be scheduled and do not finish.")
+    if cut:
+        notes.append(f"{cut:,} of {everyone} answers end early, at {limit}.")
+    return tuple(notes)
+
+
+def recomputes(book: RequestBook) -> Recomputes:
+    """What preemption cost, as columns."""
+    if not book.recomputes:
+        return Recomputes()
+    request, start, end = zip(*book.recomputes, strict=True)
+    return Recomputes(np.array(request, np.int64), np.array(start, np.float64), np.array(end, np.float64))
+
+
+def times(values: list[float | None]) -> NDArray[np.float64]:
+    """A column of times; None becomes NaN."""
+    return np.array(values, np.float64)
