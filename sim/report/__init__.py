@@ -1,5 +1,4 @@
-"""Reports: self-contained HTML pages of a run, an explained step, a memory's curves, a collective, a sweep, and
-of comparisons with measured operators and serving; timelines of a run and of a step."""
+"""Reports: self-contained HTML pages of what the commands compute, and timelines of a run and of a step."""
 
 from sim.report.explain_page import html_explain
 from sim.report.memory_page import html_memory_curve
