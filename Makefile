@@ -31,6 +31,7 @@ validate: $(DEV)
 	@test -d "$(SHARED)" || { echo "no reference data in $(SHARED); name its folder in BANDWALL_SHARED"; exit 1; }
 	$(BIN)/bandwall validate scheduler "$(SHARED)"/conformance/open/*.json.gz
 	$(BIN)/bandwall validate memory "$(SHARED)"/dram/reference.csv --configs "$(SHARED)"/dram/configs
+	$(BIN)/python docs/fidelity_tables.py "$(SHARED)"/opdata/open
 	$(BIN)/bandwall validate serving "$(SHARED)"/validation/cases.jsonl
 	$(BIN)/bandwall validate network "$(SHARED)"/opdata/open/comm.parquet "$(SHARED)"/opdata/open/moe_a2a.parquet
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from sim.version import __version__
 
 if TYPE_CHECKING:
+    from sim.calibration import Calibration, calibrate, calibrate_device
     from sim.errors import UserError
     from sim.planning.sweep.result import SweepResult
     from sim.planning.sweep.run import sweep
@@ -50,6 +51,9 @@ if TYPE_CHECKING:
     from sim.validation.serving import ServingReport, validate_serving
 
 _HOME = {
+    "Calibration": "sim.calibration",
+    "calibrate": "sim.calibration",
+    "calibrate_device": "sim.calibration",
     "Explanation": "sim.scenario.explanation",
     "HardwareProfile": "sim.scenario.catalogue",
     "MemoryCurve": "sim.scenario.memory_curve",
@@ -96,6 +100,7 @@ _HOME = {
 }
 
 __all__ = [
+    "Calibration",
     "Explanation",
     "HardwareProfile",
     "MemoryCurve",
@@ -111,6 +116,8 @@ __all__ = [
     "SweepResult",
     "UserError",
     "__version__",
+    "calibrate",
+    "calibrate_device",
     "describe_hardware",
     "describe_model",
     "explain",

@@ -11,13 +11,13 @@ import pytest
 import sim
 from sim.errors import UserError
 from sim.hardware import load_chip
+from sim.timing.measured.bench import Bench
+from sim.timing.measured.dense import price_gemms
+from sim.timing.measured.experts import benchmark_loads
+from sim.timing.measured.parameters import catalogue_name, parameters
+from sim.timing.measured.rows import Rows
 from sim.validation.agreement import Agreement
 from sim.validation.operators import OperatorReport, validate_operators
-from sim.validation.operators.bench import Bench
-from sim.validation.operators.dense import price_gemms
-from sim.validation.operators.experts import benchmark_loads
-from sim.validation.operators.parameters import catalogue_name, parameters
-from sim.validation.operators.rows import Rows
 
 SHARED = Path(os.environ.get("BANDWALL_SHARED", Path(__file__).parents[1] / "../shared"))
 TABLES = SHARED / "opdata" / "open"

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from sim.cli import hardware, memory, models, validate
+from sim.cli.calibrate import calibrate
 from sim.cli.explain import explain
 from sim.cli.network import network
 from sim.cli.run import run
@@ -43,4 +44,5 @@ app.add_typer(models.verbs, name="models")
 app.add_typer(memory.verbs, name="memory")
 app.command()(network)
 app.add_typer(validate.verbs, name="validate")
+app.command()(calibrate)
 app.command()(schema)

@@ -51,4 +51,4 @@ def _times(operator: Elementwise, rates: Rates) -> tuple[float, Array, Array]:
 def _memory(moved: Array, rates: Rates) -> Array:
     """Seconds of the shared level and of HBM, the longer of the two."""
     eta = rates.kernels.elementwise_hbm
-    return np.maximum(rates.from_hbm(moved, moved) / (eta * rates.activations), rates.from_shared(moved))
+    return np.maximum(rates.from_hbm(moved, moved) / (eta * rates.activations), rates.streamed(moved))

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from sim.dram.efficiency import dram_efficiency
 from sim.hardware.chip import Chip, KernelFamily, Memory
 from sim.operators import ACTIVATIONS, Access, Collective, ExpertExchange, Hop, Operator
@@ -89,9 +91,13 @@ class Rates:
         return 0.0 if self.residency is None else self.residency.rounds(weights) - weights
 
     def from_shared(self, moved: Array) -> Array:
-        """Seconds in which the shared level delivers what a repeated measurement finds there."""
-        repeated = 0.0 if self.residency is None else 1.0
-        return moved * (repeated / (self.kernels.gemm_feed * self.feed))
+        """Seconds in which the cores are fed what a repeated measurement finds in the shared level."""
+        found = 0.0 if self.residency is None else 1.0
+        return moved * (found / (self.kernels.gemm_feed * self.feed))
+
+    def streamed(self, moved: Array) -> Array:
+        """The same for a streaming kernel, which reads no operand for several cores at once."""
+        return np.zeros_like(moved) if self.residency is None else self.residency.streamed(moved)
 
     @property
     def prefetches(self) -> bool:

@@ -16,6 +16,9 @@ from sim.operators.quantities import Array
 
 KEPT_SHARE = 0.3
 FALL = 4.0
+STREAMED_SHARE = 0.65
+"""Share of the level's bandwidth that one streaming kernel gets: 0.88 and 0.44 in quantisation kernels of H100
+and B200 (aiconfigurator tables), about 5 TB/s on both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +26,23 @@ class Residency:
     """A measurement's rounds.
 
     Attributes:
-        shared: bytes of the shared level; copies: how many copies of the weights a round goes through, fewer
-            where these already exceed `enough` bytes.
+        shared: bytes of the shared level; bandwidth: B/s at which it delivers.
+        copies: how many copies of the weights a round goes through, fewer where these already exceed `enough`
+            bytes.
     """
 
     shared: float
+    bandwidth: float
     copies: int = 1
     enough: float = float("inf")
 
     def rounds(self, weights: float) -> float:
         """Bytes of weights that one round goes through."""
         return weights * max(1.0, min(float(self.copies), float(np.ceil(self.enough / weights))))
+
+    def streamed(self, moved: Array) -> Array:
+        """Seconds in which one streaming kernel moves these bytes through the level."""
+        return moved / (STREAMED_SHARE * self.bandwidth)
 
     def missed(self, moved: Array, working_set: Array) -> Array:
         """The part of `moved` bytes that is not found on the chip."""

@@ -6,40 +6,19 @@ sim.hardware.stacks), with the parameters the comparison may use.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from sim.operators.quantities import Array
-from sim.validation.operators.attention import (
-    price_attention_decodes,
-    price_attention_prefills,
-    price_latent_decodes,
-    price_latent_prefills,
-)
-from sim.validation.operators.bench import ARITHMETIC, Bench
-from sim.validation.operators.dense import price_absorptions, price_gemms, price_quantisers
-from sim.validation.operators.experts import price_moe
-from sim.validation.operators.modules import price_modules
-from sim.validation.operators.parameters import Parameters, parameters
+from sim.timing.measured import PRICES
+from sim.timing.measured.bench import ARITHMETIC, Bench
+from sim.timing.measured.parameters import Parameters, parameters
+from sim.timing.measured.rows import Rows
+from sim.timing.measured.scope import in_scope
+from sim.timing.measured.tables import read_table
 from sim.validation.operators.report import Comparison, OperatorReport, report
-from sim.validation.operators.rows import Rows
-from sim.validation.operators.scope import in_scope
-from sim.validation.operators.tables import read_table
-
-PRICES: Mapping[str, Callable[[Rows, Bench], Array]] = {
-    "gemm": price_gemms,
-    "mla_bmm": price_absorptions,
-    "elementwise": price_quantisers,
-    "attn_prefill": price_attention_prefills,
-    "attn_decode": price_attention_decodes,
-    "mla_prefill": price_latent_prefills,
-    "mla_decode": price_latent_decodes,
-    "mla_module": price_modules,
-    "moe": price_moe,
-}
-"""Seconds of a table's rows on a bench."""
 
 MICROSECOND = 1e-6
 
@@ -50,7 +29,7 @@ def validate_operators(
     """Prices every row of the tables and compares.
 
     Args:
-        parameters_name: which kernel parameters may be used (sim.validation.operators.parameters).
+        parameters_name: which kernel parameters may be used (sim.timing.measured.parameters).
         every: take every n-th row only.
     Raises:
         UserError: for a table that cannot be understood, unknown parameters, without pyarrow.

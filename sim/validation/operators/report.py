@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.operators.quantities import Array
+from sim.timing.measured.rows import Rows
 from sim.validation.agreement import Agreement, statistics
-from sim.validation.operators.rows import Rows
 from sim.version import __version__
 
 KEYS = ("operator", "chip", "dtype", "stack")

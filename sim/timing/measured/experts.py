@@ -15,8 +15,8 @@ from sim.operators import Experts
 from sim.operators.loads import ExpertLoads, expert_loads
 from sim.operators.quantities import Array
 from sim.timing.experts import price_experts
-from sim.validation.operators.bench import ARITHMETIC, Bench, by_kernel
-from sim.validation.operators.rows import Rows
+from sim.timing.measured.bench import ARITHMETIC, Bench, by_kernel
+from sim.timing.measured.rows import Rows
 
 DRAWS = 5
 _SHAPE = (

@@ -11,13 +11,15 @@ from sim.operators import Elementwise, Gemm
 from sim.operators.products import quantiser
 from sim.operators.quantities import ACTIVATION_BYTES, Array
 from sim.timing.elementwise import price_elementwise
+from sim.timing.measured.bench import ARITHMETIC, Bench, by_kernel
+from sim.timing.measured.rows import Rows
 from sim.timing.products import price_gemm
 from sim.timing.rates import Rates
-from sim.validation.operators.bench import ARITHMETIC, Bench, by_kernel
-from sim.validation.operators.rows import Rows
 
 COPIES = {"trtllm": 5}
 MOST_COPIES = 6
+SEARCHES = 4
+"""Launches that finding the largest value and making a scale of it takes beside the scaling itself."""
 EAGER = ("vllm", "fp8_block")
 EAGER_LAUNCH = 60e-6
 """s, what launching a product and its quantiser from Python takes: the least time in those rows on H100."""
@@ -65,7 +67,9 @@ def price_quantisers(rows: Rows, bench: Bench) -> Array:
         seconds[places] = price_elementwise(_stream(values, ACTIVATION_BYTES + 1.0), repeated).total
         finds = np.char.endswith(rows.words("op")[places], "amax")
         search = price_elementwise(_stream(values, ACTIVATION_BYTES), repeated).total
-        seconds[places] += np.where(finds, search, 0.0)
+        seconds[places] += np.where(
+            finds, search + (SEARCHES - 1) * bench.chip.kernels.elementwise_launch, 0.0
+        )
     return seconds
 
 

@@ -8,9 +8,7 @@ import numpy as np
 from sim.operators import Elementwise, Gemm
 from sim.operators.quantities import ACTIVATION_BYTES, Array
 from sim.timing.elementwise import price_elementwise
-from sim.timing.products import price_gemm
-from sim.timing.rates import Rates
-from sim.validation.operators.attention import (
+from sim.timing.measured.attention import (
     LATENT,
     NOPE,
     ROPE,
@@ -18,9 +16,11 @@ from sim.validation.operators.attention import (
     price_latent_decodes,
     price_latent_prefills,
 )
-from sim.validation.operators.bench import ARITHMETIC, Bench
-from sim.validation.operators.dense import with_quantiser
-from sim.validation.operators.rows import Rows
+from sim.timing.measured.bench import ARITHMETIC, Bench
+from sim.timing.measured.dense import with_quantiser
+from sim.timing.measured.rows import Rows
+from sim.timing.products import price_gemm
+from sim.timing.rates import Rates
 
 HIDDEN, QUERY_RANK = 7168, 1536
 """DeepSeek-V3: width of the model, rank of the compressed queries (config.json)."""

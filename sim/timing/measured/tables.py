@@ -13,7 +13,7 @@ from typing import Protocol, cast
 import numpy as np
 
 from sim.errors import UserError
-from sim.validation.operators.rows import Column, Rows
+from sim.timing.measured.rows import Column, Rows
 
 COMMON = ("chip", "op", "dtype", "framework", "latency_us")
 """Columns of every table: who measured what in which stack, and its microseconds."""

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from sim.hardware.chip import Chip, KernelFamily
 from sim.hardware.stacks import load_stack, stack_names
 from sim.timing import CALM
+from sim.timing.measured.rows import Places, Rows
 from sim.timing.rates import Rates, rates
 from sim.timing.residency import Residency
-from sim.validation.operators.rows import Places, Rows
 
 ARITHMETIC = {
     "bfloat16": ("bf16", "bf16", "bf16"),
@@ -51,7 +51,8 @@ class Bench:
     def repeated(self, operator: str, dtype: str, stack: str, kernel: str, copies: int = 1) -> Rates:
         """Rates of executions that follow one another over `copies` of the weights."""
         enough = self.chip.sram.shared if stack == "trtllm" else float("inf")
-        residency = Residency(self.chip.sram.shared, copies, enough)
+        sram = self.chip.sram
+        residency = Residency(sram.shared, sram.bandwidth, copies, enough)
         return replace(self.cold(operator, dtype, stack, kernel), residency=residency)
 
 

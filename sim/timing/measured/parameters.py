@@ -15,7 +15,7 @@ from sim.figures import Assumption
 from sim.hardware import chip_names, load_chip, load_family
 from sim.hardware.catalogue import is_path
 from sim.hardware.chip import KernelFamily
-from sim.validation.operators.bench import Bench
+from sim.timing.measured.bench import Bench
 
 PRIOR = "accelerator"
 _SWAPPED = "family:"

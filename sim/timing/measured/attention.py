@@ -6,9 +6,9 @@ from sim.operators import DecodeAttention, Heads, PrefillAttention
 from sim.operators.chunks import chunk_work
 from sim.operators.quantities import Array
 from sim.timing.attention import price_decode, price_prefill
+from sim.timing.measured.bench import CACHE, Bench, by_kernel
+from sim.timing.measured.rows import Rows
 from sim.timing.rates import Rates
-from sim.validation.operators.bench import CACHE, Bench, by_kernel
-from sim.validation.operators.rows import Rows
 
 LATENT, ROPE = 512, 64
 NOPE, VALUE = 128, 128

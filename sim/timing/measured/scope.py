@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.validation.operators.rows import Rows
+from sim.timing.measured.rows import Rows
 
 Mask = NDArray[np.bool_]
 Rule = tuple[str, Callable[[Rows], Mask]]
