@@ -5,13 +5,17 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 
+from sim.errors import UserError
+from sim.hardware import load_cluster
+from sim.hardware.schema import NOT_TIERS
+from sim.metrics.request_time import OUTSIDE
 from sim.operators import BatchShape
 from sim.timing import make_timer
 from sim.timing.attribution import CAUSES, attribution, by_cause
 from sim.timing.step_timer import Fidelity
 from sim.timing.timer import OperatorTime
 from tests.chips import deployed
-from tests.test_timing import batches, timer
+from tests.test_timing import DEPLOYMENTS, batches, timer
 
 FIDELITIES: tuple[Fidelity, ...] = ("roofline", "analytic")
 
@@ -32,6 +36,19 @@ def test_the_causes_of_a_step_add_up_to_its_time(fidelity: Fidelity, case: tuple
     for operator in step.operators:
         assert sum(operator.levels.values()) == pytest.approx(operator.parts.get("link", 0.0))
         assert sum(by_cause(operator).values()) == pytest.approx(operator.time)
+
+
+@pytest.mark.parametrize("name", ["llama", "axk1", "servers", "stages", "ranks"])
+def test_a_simulated_step_is_divided_by_the_same_causes_and_adds_up(name: str) -> None:
+    batch = BatchShape(16, 16 * 1024)
+    step = make_timer(DEPLOYMENTS[name](), "event").explain(batch)
+    found, closed = attribution(step.operators), causes(name, batch)
+    assert sum(found.values()) == pytest.approx(step.total, rel=1e-9)
+    assert min(found.values()) > 0
+    assert "link" not in found
+    assert set(found) <= set(closed)
+    share = closed.get("bubble", 0.0) / sum(closed.values())
+    assert found.get("bubble", 0.0) / step.total == pytest.approx(share, abs=0.1)
 
 
 @pytest.mark.parametrize("fidelity", FIDELITIES)
@@ -89,3 +106,15 @@ def test_a_time_without_parts_is_its_bounds_and_an_unnamed_link_stays_the_link()
     assert by_cause(link) == {"rack": 1.0, "link": 0.5, "launch": 0.5}
     assert list(attribution([link, plain])) == ["hbm", "rack", "link", "launch"]
     assert set(CAUSES) >= {"hbm", "compute", "launch", "host", "imbalance", "bubble"}
+
+
+def test_a_tier_cannot_take_the_name_of_another_cause_or_of_another_tier(tmp_path) -> None:
+    assert {*CAUSES, *OUTSIDE} <= NOT_TIERS
+    box = "name: box\nchip: h200\nchips: 8\noverhead_power: 150 W\ntiers:\n"
+    tier = "  - {name: %s, domain: %d, fabric: nvlink4, bandwidth: 400 GB/s}\n"
+    (tmp_path / "box.yaml").write_text(box + tier % ("board", 2) + tier % ("rack", 8))
+    assert [t.name for t in load_cluster("./box.yaml", tmp_path)[0].tiers] == ["board", "rack"]
+    for second, says in (("hbm", "no tier can be called 'hbm'"), ("board", "two tiers are called 'board'")):
+        (tmp_path / "box.yaml").write_text(box + tier % ("board", 2) + tier % (second, 8))
+        with pytest.raises(UserError, match=says):
+            load_cluster("./box.yaml", tmp_path)

@@ -340,3 +340,12 @@ def test_an_overlap_that_cannot_be_is_refused(
 ) -> None:
     assert execute(["explain", str(small), *sets]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_hardware_check_remarks_on_what_looks_like_a_slip(tmp_path, capsys):
+    shipped = (Path(__file__).parents[1] / "examples" / "own-npu" / "npu.yaml").read_text()
+    (tmp_path / "npu.yaml").write_text(shipped.replace("fp8: 1 PFLOP/s", "fp8: 9 PFLOP/s"))
+    assert execute(["hardware", "check", str(tmp_path / "npu.yaml")]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Note: " in said
+    assert "more than four times" in said

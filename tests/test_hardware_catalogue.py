@@ -17,8 +17,6 @@ from sim.hardware import (
     ClusterProfile,
     chip_names,
     cluster_names,
-    describe_chip,
-    describe_cluster,
     load_chip,
     load_cluster,
     read_chip,
@@ -29,6 +27,7 @@ from sim.hardware.catalogue import complete_chip, names
 from sim.hardware.kernels import DTYPES
 from sim.network import all_reduce
 from sim.network.stacks import stack
+from sim.scenario.catalogue import describe_hardware
 
 TEMPLATE = "npu-template"
 GROUPS = ["npu_hbm", "npu_mma", "npu_launch", "x330_variant", "rngd_next_peak"]
@@ -37,10 +36,10 @@ KOREAN_NPUS = ["atom-max", "rebel100", "rngd", "rngd-next", "x330", "bertha500"]
 
 @pytest.mark.parametrize("name", chip_names())
 def test_a_shipped_chip_is_plausible_and_named_as_its_file(name: str) -> None:
-    description = describe_chip(name)
-    assert description.remarks == ()
-    assert description.name == name
-    assert description.title != name
+    profile = describe_hardware(name)
+    assert profile.remarks == ()
+    assert profile.chip.name == name
+    assert profile.title != name
 
 
 @pytest.mark.parametrize("name", chip_names())
@@ -65,19 +64,19 @@ def test_full_arithmetic_and_full_bandwidth_together_stay_near_the_thermal_power
 
 @pytest.mark.parametrize("name", [name for name in chip_names() if name != TEMPLATE])
 def test_every_number_of_a_shipped_chip_has_a_basis_and_a_source(name: str) -> None:
-    bare = [f.path for f in describe_chip(name).figures if f.basis == "unstated" or not f.source]
+    bare = [f.path for f in describe_hardware(name).assumptions if f.basis == "unstated" or not f.source]
     assert bare == []
 
 
 @pytest.mark.parametrize("name", [name for name in cluster_names() if not name.startswith(TEMPLATE)])
 def test_every_number_of_a_shipped_cluster_has_a_basis_and_a_source(name: str) -> None:
-    bare = [f.path for f in describe_cluster(name).figures if f.basis == "unstated" or not f.source]
+    bare = [f.path for f in describe_hardware(name).assumptions if f.basis == "unstated" or not f.source]
     assert bare == []
 
 
 @pytest.mark.parametrize("name", KOREAN_NPUS)
 def test_nothing_of_a_domestic_npu_counts_as_measured(name: str) -> None:
-    assert [f.path for f in describe_chip(name).figures if f.basis == "measured"] == []
+    assert [f.path for f in describe_hardware(name).assumptions if f.basis == "measured"] == []
 
 
 @pytest.mark.parametrize("name", chip_names())
@@ -85,7 +84,7 @@ def test_an_assumption_has_a_range(name: str) -> None:
     """What is assumed can be varied, unless it is the same as a sibling's."""
     bare = [
         figure.path
-        for figure in describe_chip(name).figures
+        for figure in describe_hardware(name).assumptions
         if figure.basis == "assumption" and "…" not in figure.text and "as " not in figure.source
     ]
     assert [path for path in bare if path not in ("memory.stacks", "dispatch.gap")] == []
@@ -114,7 +113,7 @@ def test_an_outer_tier_is_never_faster_than_the_one_inside_it(name: str) -> None
 @pytest.mark.parametrize("name", cluster_names())
 def test_every_path_that_is_reported_exists_in_the_tree(name: str) -> None:
     tree = read_cluster(name)
-    for figure in describe_cluster(name).figures:
+    for figure in describe_hardware(name).assumptions:
         here: object = tree
         for step in figure.path.split("."):
             if isinstance(here, list):
@@ -127,7 +126,7 @@ def test_every_path_that_is_reported_exists_in_the_tree(name: str) -> None:
 
 @pytest.mark.parametrize("name", cluster_names())
 def test_no_path_is_reported_twice_but_a_shared_link(name: str) -> None:
-    paths = [figure.path for figure in describe_cluster(name).figures]
+    paths = [figure.path for figure in describe_hardware(name).assumptions]
     assert len(paths) == len(set(paths))
 
 

@@ -12,7 +12,6 @@ from sim.figures import Resolution
 from sim.hardware import (
     ChipProfile,
     ClusterProfile,
-    describe,
     load_chip,
     load_cluster,
     read_chip,
@@ -20,6 +19,7 @@ from sim.hardware import (
     resolve_chip,
 )
 from sim.hardware.assumed import LINK_RULES, LOW_LATENCY_RULES
+from sim.scenario.catalogue import describe_hardware
 
 CHIP = """\
 name: mine
@@ -240,7 +240,7 @@ def test_a_misspelt_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(UserError, match="did you mean 'rebel100'"):
         load_chip("rebell100")
     with pytest.raises(UserError, match="did you mean 'rngd-server'"):
-        describe("rngd-sever")
+        describe_hardware("rngd-sever")
 
 
 def test_families_that_are_like_each_other_are_refused(folder: Path) -> None:
@@ -273,16 +273,17 @@ def test_a_family_of_the_users_own_states_only_what_differs(folder: Path) -> Non
 )
 def test_a_slip_of_a_prefix_is_remarked_on(folder: Path, old: str, new: str, remark: str) -> None:
     (folder / "mine.yaml").write_text(CHIP.replace(old, new))
-    assert remark in " ".join(describe("./mine.yaml", folder).remarks)
+    assert remark in " ".join(describe_hardware("./mine.yaml", folder).remarks)
 
 
 def test_a_plausible_chip_draws_no_remark(folder: Path) -> None:
-    description = describe("./mine.yaml", folder)
-    assert description.remarks == ()
-    assert description.assumed == sum(f.basis in ("assumption", "unstated") for f in description.figures) > 20
-    assert describe("box.yaml", folder).kind == "cluster"
-    assert describe("h200").kind == "chip"
-    assert describe("h200-hgx").kind == "cluster"
+    profile = describe_hardware("./mine.yaml", folder)
+    assert profile.remarks == ()
+    assumed = [f for f in profile.assumptions if f.basis in ("assumption", "unstated")]
+    assert profile.assumed == len(assumed) > 20
+    assert describe_hardware("box.yaml", folder).kind == "cluster"
+    assert describe_hardware("h200").kind == "chip"
+    assert describe_hardware("h200-hgx").kind == "cluster"
 
 
 @given(st.floats(0.0, 1.0), st.floats(0.0, 1.0))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from metrics_runs import MiniService, poisson_run
-from report_outcomes import WORKLOAD, explanation, outcome
+from report_outcomes import EXAMPLE, WORKLOAD, explanation, outcome
 from test_engine import lone
 from trace_reader import read_trace, slices
 
@@ -96,6 +96,33 @@ def test_a_runs_requests_show_their_phases_and_the_engine_its_steps(tmp_path: Pa
     assert {"running requests", "waiting requests", "KV cache used, %"} <= counters
 
 
+def test_a_simulated_steps_own_timeline_is_a_trace(tmp_path: Path) -> None:
+    scenario = sim.load(EXAMPLE, ["fidelity=event"])
+    explained = sim.explain(scenario, decode=32, context=2048)
+    trace = step_trace(explained)
+    events = written(trace, tmp_path)
+    assert trace.about["fidelity"] == "event"
+    assert 0 < trace.about["layers_shown"] < trace.about["layers"]
+    busy = [e["name"] for e in slices(events)]
+    assert {"experts", "mla_decode", "attention_all_reduce"} <= set(busy)
+    assert max(e["ts"] + e["dur"] for e in slices(events)) == pytest.approx(
+        1e6 * trace.about["shown_s"], rel=1e-6
+    )
+    assert {e["name"] for e in events if e["ph"] == "C"} >= {"HBM traffic, B/s", "scale_up traffic, B/s"}
+
+
+def test_a_moved_cache_shows_between_prefill_and_decode(tmp_path: Path) -> None:
+    result = poisson_run(n=20)
+    table = result.requests
+    prefilled = 0.5 * (table.scheduled + table.first_token)
+    moved = 0.25 * (table.first_token - table.scheduled)
+    moved[7] = prefilled[7] = np.nan
+    pools = replace(result, requests=replace(table, prefilled=prefilled, kv_transfer=moved))
+    shown = [e for e in slices(of_run(pools, tmp_path)) if e["name"] == "transfer"]
+    assert len(shown) == 19
+    assert sum(e["dur"] for e in shown) == pytest.approx(1e6 * float(np.nansum(moved)), rel=1e-6)
+
+
 def test_preemption_shows_inside_the_phase_it_fell_in(tmp_path: Path) -> None:
     requests = Requests(np.zeros(2), np.full(2, 32), np.full(2, 40))
     crowded = lone({"num_blocks": 6, "enable_prefix_caching": False})
@@ -126,7 +153,7 @@ def test_requests_that_never_finished_are_named_as_left_out() -> None:
 
 
 def test_both_verbs_write_their_timeline(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    example = str(Path(__file__).parents[1] / "examples" / "ax-k1-h200.yaml")
+    example = str(EXAMPLE)
     step, run = tmp_path / "step.json", tmp_path / "run.json"
     assert execute(["explain", example, "--decode", "8", "--timeline", str(step)]) == 0
     many = ["--set", WORKLOAD % (50, 2100)]

@@ -53,7 +53,10 @@ def check(name: Name, json: JsonFile = None) -> None:
 
     profile = sim.describe_hardware(name)
     _print(profile, json)
-    console(json).print(f"{name} is a valid {profile.kind} profile", markup=False)
+    out = console(json)
+    for remark in profile.remarks:
+        out.print(f"Note: {remark}", markup=False)
+    out.print(f"{name} is a valid {profile.kind} profile", markup=False)
 
 
 def _print(profile: "HardwareProfile", json: str | None) -> None:

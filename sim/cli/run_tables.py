@@ -77,7 +77,7 @@ def _latency(outcome: "Outcome") -> "Group":
 
 def _request_time(spent: "RequestTime | None") -> "list[Group]":
     """Mean TTFT and TPOT by cause."""
-    if spent is None or spent.ttft is None:
+    if spent is None or not spent.rows():
         return []
     ttft, tpot = spent.ttft, spent.tpot
     rows = [

@@ -179,6 +179,13 @@ class TierProfile(Part):
     exchange_share: Share | None = None
 
 
+NOT_TIERS = frozenset({
+    "bubble", "compute", "hbm", "host", "idle", "imbalance", "interference", "launch", "link", "preemption",
+    "queueing", "transfer",
+})  # fmt: skip
+"""Where else a result says time goes (docs/attribution.md); a tier's time is reported under its own name."""
+
+
 class ClusterProfile(Part):
     """Chips of one kind in a box or in several, with the tiers of links that join them, innermost first."""
 
@@ -190,6 +197,17 @@ class ClusterProfile(Part):
     chips: Annotated[int, Field(ge=1, strict=True)]
     tiers: Annotated[list[TierProfile], Field(min_length=1)]
     overhead_power: PowerFigure
+
+    @field_validator("tiers")
+    @classmethod
+    def _tiers_have_names_of_their_own(cls, tiers: list[TierProfile]) -> list[TierProfile]:
+        for place, tier in enumerate(tiers):
+            if tier.name in NOT_TIERS:
+                reserved = ", ".join(sorted(NOT_TIERS))
+                raise ValueError(f"no tier can be called '{tier.name}': results report under {reserved}")
+            if tier.name in [inner.name for inner in tiers[:place]]:
+                raise ValueError(f"two tiers are called '{tier.name}'")
+        return tiers
 
     @field_validator("tiers")
     @classmethod

@@ -141,17 +141,32 @@ def _request(
     lost: Sequence[tuple[float, float]],
 ) -> None:
     thread = trace.thread(process, f"lane {lane}")
-    times: list[float] = [
-        float(column[request]) for column in (table.arrival, table.scheduled, table.first_token, table.finish)
-    ]
+    phases = _phases(table, request)
     args: dict[str, Value] = {
         "prompt_tokens": int(table.prompt_tokens[request]),
         "output_tokens": int(table.output_tokens[request]),
         "cached_tokens": int(table.cached_tokens[request]),
     }
-    trace.slice(process, thread, f"request {request}", times[0], times[3], "requests", args)
-    for name, start, end in zip(("queueing", "prefill", "decode"), times[:3], times[1:], strict=True):
+    arrival, finish = float(table.arrival[request]), float(table.finish[request])
+    trace.slice(process, thread, f"request {request}", arrival, finish, "requests", args)
+    for name, start, end in phases:
         trace.slice(process, thread, name, start, end, "phases")
         for since, until in lost:
             if start <= since and until <= end:
                 trace.slice(process, thread, "preempted", since, until, "phases")
+
+
+def _phases(table: RequestTable, request: int) -> list[tuple[str, float, float]]:
+    """(name, start, end) of what a finished request went through, without gap from arrival to finish."""
+    moved = len(table.prefilled) > 0 and bool(np.isfinite(table.kv_transfer[request]))
+    ends = {"queueing": table.scheduled, "prefill": table.prefilled if moved else table.first_token}
+    if moved:
+        ends["transfer"] = table.prefilled + table.kv_transfer
+    ends["decode"] = table.finish
+    phases: list[tuple[str, float, float]] = []
+    now = float(table.arrival[request])
+    for name, column in ends.items():
+        end = float(column[request])
+        phases.append((name, now, end))
+        now = end
+    return phases

@@ -7,8 +7,18 @@ from pathlib import Path
 from sim import documents
 from sim.dram import dram_efficiency
 from sim.errors import unknown
-from sim.figures import Assumption
-from sim.hardware import chip_names, cluster_names, load_chip, load_cluster
+from sim.figures import Assumption, Resolution
+from sim.hardware import (
+    ChipProfile,
+    ClusterProfile,
+    chip_names,
+    cluster_names,
+    read_chip,
+    read_cluster,
+    resolve_chip,
+    resolve_cluster,
+)
+from sim.hardware.checks import remarks
 from sim.hardware.chip import Chip
 from sim.hardware.cluster import Cluster
 from sim.models import load_model, model_names
@@ -23,11 +33,17 @@ _BLOCK = 4096.0
 
 @dataclass(frozen=True, slots=True)
 class HardwareProfile:
-    """A chip, or a cluster of it, read and resolved, with every figure it rests on."""
+    """A chip, or a cluster of it, read and resolved.
+
+    Attributes:
+        assumptions: every figure it rests on.
+        remarks: sentences about what looks like a slip in the chip; empty for a plausible one.
+    """
 
     chip: Chip
     cluster: Cluster | None
     assumptions: tuple[Assumption, ...]
+    remarks: tuple[str, ...]
 
     @property
     def kind(self) -> str:
@@ -74,6 +90,7 @@ class HardwareProfile:
             "title": resolved.title,
             "resolved": asdict(resolved),
             "figures": [asdict(a) for a in self.assumptions],
+            "remarks": list(self.remarks),
         }
 
 
@@ -85,11 +102,19 @@ def describe_hardware(name: str, base: Path | None = None) -> HardwareProfile:
     Raises:
         UserError: for an unknown name, or a file that is no valid profile.
     """
+    resolution = Resolution()
     if _names_a_cluster(name, base):
-        cluster, assumptions = load_cluster(name, base)
-        return HardwareProfile(cluster.chip, cluster, tuple(assumptions))
-    chip, assumptions = load_chip(name, base)
-    return HardwareProfile(chip, None, tuple(assumptions))
+        profile = ClusterProfile.model_validate(read_cluster(name, base))
+        cluster = resolve_cluster(profile, resolution)
+        return _profile(profile.chip, cluster.chip, cluster, resolution)
+    written = ChipProfile.model_validate(read_chip(name, base))
+    return _profile(written, resolve_chip(written, resolution), None, resolution)
+
+
+def _profile(
+    written: ChipProfile, chip: Chip, cluster: Cluster | None, resolution: Resolution
+) -> HardwareProfile:
+    return HardwareProfile(chip, cluster, tuple(resolution.assumptions), tuple(remarks(written)))
 
 
 def list_hardware() -> list[HardwareProfile]:

@@ -316,6 +316,7 @@ class _Run:
             scheduled=np.where(away, times(self.prompts.scheduled), table.scheduled),
             cached_tokens=np.where(away, np.array(self.prompts.cached_first), table.cached_tokens),
             preemptions=table.preemptions + np.array(self.prompts.preemptions),
+            prefilled=times(self.computed),
             kv_transfer=times(self.arrived) - times(self.computed),
         )
 

@@ -19,8 +19,9 @@ class RequestTable:
     """Per-request columns. Times are s from the start; NaN where a request never got that far.
 
     `status` is FINISHED, REJECTED (the front end refused it) or UNFINISHED (it could never be scheduled).
-    `scheduled` is the start of the first step that contains the request. `kv_transfer`: from the end of its
-    prefill to its cache in the decode engine, NaN where nothing was moved; empty without disaggregation.
+    `scheduled` is the start of the first step that contains the request. `prefilled`: when a prefill
+    engine ended its prompt, `kv_transfer`: from then to its cache in the decode engine; NaN where nothing was
+    moved, empty without disaggregation.
     """
 
     arrival: NDArray[np.float64]
@@ -34,6 +35,7 @@ class RequestTable:
     replica: NDArray[np.int64]
     status: NDArray[np.int8]
     client: NDArray[np.int64]
+    prefilled: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     kv_transfer: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
 
