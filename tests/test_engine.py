@@ -92,6 +92,7 @@ def scenarios(draw):
         recompute_last_block=draw(st.booleans()),
         rules=draw(st.sampled_from(RULES)),
         recv_interval=draw(st.sampled_from([1, 1, 7])),
+        max_prefills=draw(st.sampled_from([None, 1, 2])),
     )
     windows = draw(st.sampled_from([(), (), (33,), (10, 64)]))
     surface = KinkedSurface(0.01, 1e-4, 3e-6, windows, scheduler.queries, per_window=1e-5)

@@ -2,17 +2,18 @@
 
 from dataclasses import replace
 
-from sim.deployment.deployment import Deployment, EngineLimits, HostCosts, Parallel, Precision
+from sim.deployment.deployment import Deployment, EngineLimits, HostCosts, Parallel, Precision, Startup
 from sim.deployment.fit import described, remedy, shortfall
 from sim.deployment.layout import layout_problem
 from sim.deployment.memory import MemoryMap, memory_map
 from sim.deployment.precision import check_arithmetic
-from sim.deployment.schema import DeploymentSpec, EngineSpec, RoutingSpec
+from sim.deployment.schema import CompiledSpec, DeploymentSpec, EngineSpec, RoutingSpec
 from sim.deployment.speculation import speculate
 from sim.errors import UserError
 from sim.figures import Resolution
 from sim.hardware.cluster import Cluster
 from sim.models.architecture import ModelArchitecture, MoeFfn
+from sim.models.matrices import Kind
 
 
 def deploy(
@@ -37,6 +38,7 @@ def deploy(
         raise UserError(f"deployment.parallel.{problem}")
     _check_chips(parallel, spec.replicas, cluster)
     check_arithmetic(precision, cluster.chip)
+    cluster = _as_compiled(spec.engine.compiled, precision, cluster)
     speculation = None
     if spec.speculation is not None:
         drafts = resolution.within("speculation")
@@ -50,6 +52,7 @@ def deploy(
         engine=_limits(spec.engine, model.context),
         host=_host_costs(spec.engine, resolution),
         reserve=resolution.take("engine.reserve", spec.engine.reserve),
+        startup=_startup(spec.engine, resolution),
         expert_skew=_expert_skew(spec.routing, model, resolution),
         speculation=speculation,
         overlap=spec.overlap,
@@ -101,6 +104,7 @@ def _limits(engine: EngineSpec, context: int) -> EngineLimits:
         max_model_len=context if engine.max_model_len is None else engine.max_model_len,
         block_size=engine.block_size,
         gpu_memory_utilization=engine.gpu_memory_utilization,
+        max_prefills_per_step=engine.max_prefills_per_step,
         enable_prefix_caching=engine.enable_prefix_caching,
         enable_chunked_prefill=engine.enable_chunked_prefill,
         async_scheduling=engine.async_scheduling,
@@ -119,9 +123,54 @@ def _host_costs(engine: EngineSpec, resolution: Resolution) -> HostCosts:
     return HostCosts(
         fixed=resolution.take(f"engine.host.{name}.fixed", costs.fixed),
         per_sequence=resolution.take(f"engine.host.{name}.per_sequence", costs.per_sequence),
-        graph_sizes=graph_sizes(min(engine.max_cudagraph_capture_size, 2 * engine.max_num_seqs)),
+        graph_sizes=_decode_sizes(engine),
         launch=resolution.take("engine.host.launch", engine.host.launch),
+        prefill_sizes=_prefill_sizes(engine),
     )
+
+
+def _decode_sizes(engine: EngineSpec) -> tuple[int, ...]:
+    if engine.compiled is None:
+        return graph_sizes(min(engine.max_cudagraph_capture_size, 2 * engine.max_num_seqs))
+    return engine.compiled.decode_batches or (engine.max_num_seqs,)
+
+
+def _prefill_sizes(engine: EngineSpec) -> tuple[int, ...]:
+    if engine.compiled is None:
+        return ()
+    return engine.compiled.prefill_tokens or (engine.max_num_batched_tokens,)
+
+
+def _startup(engine: EngineSpec, resolution: Resolution) -> Startup | None:
+    compiled = engine.compiled
+    if compiled is None:
+        return None
+    return Startup(
+        compile=resolution.take("engine.compiled.compile", compiled.compile),
+        load=resolution.take("engine.compiled.load", compiled.load),
+    )
+
+
+def _as_compiled(compiled: CompiledSpec | None, precision: Precision, cluster: Cluster) -> Cluster:
+    """The cluster as the engine uses it.
+
+    Raises:
+        UserError: a type that the engine compiles no model for.
+    """
+    if compiled is None:
+        return cluster
+    kinds: tuple[Kind, ...] = ("attention", "dense_ffn", "experts", "shared_experts")
+    stored = {"weights": precision.weights} | {kind: precision.stored(kind) for kind in kinds}
+    checked = [*((name, kind, compiled.weights) for name, kind in stored.items())]
+    for name, kind, known in [*checked, ("kv_cache", precision.kv_cache, compiled.kv_cache)]:
+        if kind not in known:
+            raise UserError(
+                f"deployment.precision.{name}: the engine compiles no {kind} model "
+                f"(it knows: {', '.join(known)})"
+            )
+    if compiled.collectives == "device":
+        return cluster
+    return replace(cluster, tiers=tuple(replace(tier, through_host=True) for tier in cluster.tiers))
 
 
 def graph_sizes(most: int) -> tuple[int, ...]:

@@ -1,5 +1,6 @@
 """A model on chips: precision, parallel layout, engine limits. Plain resolved data."""
 
+from bisect import bisect_left
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -71,6 +72,7 @@ class EngineLimits:
     max_model_len: int
     block_size: int
     gpu_memory_utilization: float
+    max_prefills_per_step: int | None
     enable_prefix_caching: bool
     enable_chunked_prefill: bool
     async_scheduling: bool
@@ -86,14 +88,22 @@ class EngineLimits:
 class HostCosts:
     """Host time per step not hidden behind the device: fixed + per_sequence · sequences (s).
 
-    `graph_sizes` are the batch sizes that decode graphs were captured for, ascending (a decode batch
-    pads to the next), empty for none; `launch` is what one kernel takes to launch outside them (s).
+    `graph_sizes` are the batch sizes that decode graphs were captured or compiled for, ascending (a decode
+    batch pads to the next), empty for none; `prefill_sizes` the compiled prompt and chunk lengths likewise;
+    `launch` is what one kernel takes to launch outside them (s).
     """
 
     fixed: float
     per_sequence: float
     graph_sizes: tuple[int, ...]
     launch: float = 0.0
+    prefill_sizes: tuple[int, ...] = ()
+
+    def padded_prefill(self, tokens: int) -> int:
+        """Tokens that a chunk of so many computes: the next compiled length, or its own beyond the last."""
+        sizes = self.prefill_sizes
+        i = bisect_left(sizes, tokens)
+        return sizes[i] if i < len(sizes) else tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +135,14 @@ class Speculation:
 
 
 @dataclass(frozen=True, slots=True)
+class Startup:
+    """What a compiled model takes before it serves: `compile` s, once, and loading at `load` B/s per chip."""
+
+    compile: float
+    load: float
+
+
+@dataclass(frozen=True, slots=True)
 class Deployment:
     """One kind of replica: `replicas` copies of `parallel.chips` chips each.
 
@@ -142,6 +160,7 @@ class Deployment:
     engine: EngineLimits
     host: HostCosts
     reserve: float = 0.0
+    startup: Startup | None = None
     expert_skew: float = 0.0
     speculation: Speculation | None = None
     overlap: Overlap = "none"

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self, cast
 
-from pydantic import AfterValidator, BaseModel, Field, model_validator
+from pydantic import AfterValidator, BaseModel, Field, field_validator, model_validator
 
 from sim.deployment.deployment import Overlap
 from sim.deployment.engine_families import with_engine_defaults
 from sim.deployment.speculation import SpeculationSpec, read_speculation
 from sim.documents import WRITTEN
 from sim.errors import UserError
-from sim.figures import BytesFigure, Figure, NumberFigure, TimeFigure, dump_figure
+from sim.figures import BandwidthFigure, BytesFigure, Figure, NumberFigure, TimeFigure, dump_figure
 from sim.units import NUMBER
 
 StorageType = Literal["bf16", "fp16", "fp8", "int8", "fp4", "int4"]
@@ -109,6 +109,37 @@ class HostSpec(BaseModel):
     exposed: HostCostSpec
 
 
+class CompiledSpec(BaseModel):
+    """What a model was compiled for: whatever runs is padded to the next of these shapes."""
+
+    model_config = WRITTEN
+
+    decode_batches: Annotated[tuple[Count, ...], Field(min_length=1)] | None = Field(
+        default=None, description="compiled decode batch sizes; null: max_num_seqs alone"
+    )
+    prefill_tokens: Annotated[tuple[Count, ...], Field(min_length=1)] | None = Field(
+        default=None, description="compiled prompt or chunk lengths; null: max_num_batched_tokens alone"
+    )
+    weights: Annotated[tuple[StorageType, ...], Field(min_length=1)] = Field(
+        description="types that weights may be stored in"
+    )
+    kv_cache: Annotated[tuple[StorageType, ...], Field(min_length=1)] = Field(
+        description="types that keys and values may be stored in"
+    )
+    collectives: Literal["device", "host"] = Field(
+        description="whether chips reach one another directly, or through host memory whatever the links can"
+    )
+    compile: TimeFigure = Field(description="time to compile all shapes, once")
+    load: BandwidthFigure = Field(description="rate at which a chip's weights are loaded at a start")
+
+    @field_validator("decode_batches", "prefill_tokens")
+    @classmethod
+    def _ascending(cls, sizes: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if sizes is not None and sorted(set(sizes)) != list(sizes):
+            raise ValueError("sizes must ascend")
+        return sizes
+
+
 class EngineSpec(BaseModel):
     """Scheduler semantics, limits and costs, per attention-dp rank; vLLM's names and meanings.
 
@@ -119,10 +150,10 @@ class EngineSpec(BaseModel):
 
     family: str = Field(description="engine family, whose scheduler decides")
     version: str = Field(description="version of the family's table")
-    scheduler: Literal["vllm", "vllm-legacy", "sglang", "no-evict"] = Field(
+    scheduler: Literal["vllm", "vllm-legacy", "separate", "sglang", "no-evict"] = Field(
         description="whose rules decide: vllm mixes prefill and decode and recomputes who is preempted, "
-        "vllm-legacy prefills first, sglang prefills first and retracts, no-evict admits only who can run to "
-        "the end"
+        "vllm-legacy prefills whole prompts first, separate prefills chunks first, sglang likewise and "
+        "retracts, no-evict admits only who can run to the end"
     )
     max_num_seqs: Count = Field(description="most sequences in a batch")
     max_num_batched_tokens: Count = Field(description="most tokens in a step")
@@ -137,6 +168,9 @@ class EngineSpec(BaseModel):
         strict=True,
         allow_inf_nan=False,
         description="share of visible device memory the engine may take (also npu_memory_utilization)",
+    )
+    max_prefills_per_step: Count | None = Field(
+        default=None, description="most prompts that one step prefills (scheduler separate); null: no limit"
     )
     enable_prefix_caching: Switch = Field(description="reuse KV blocks of equal prompt prefixes")
     enable_chunked_prefill: Switch = Field(description="split prompts over steps")
@@ -154,6 +188,10 @@ class EngineSpec(BaseModel):
         description="largest decode batch captured as a graph; 0: no graphs"
     )
     expand_mla: Switch = Field(description="cache full keys and values of MLA heads instead of the latent")
+    compiled: CompiledSpec | None = Field(
+        default=None,
+        description="shapes and types the model is compiled for; null: none, graphs are captured",
+    )
     reserve: BytesFigure = Field(description="device memory beside weights, activations and KV cache")
     host: HostSpec = Field(description="host time per step")
 
@@ -173,6 +211,12 @@ class EngineSpec(BaseModel):
             raise ValueError(
                 f"max_num_batched_tokens {self.max_num_batched_tokens} must be at least max_num_seqs "
                 f"{self.max_num_seqs}: every running sequence may need a token in a step"
+            )
+        batches = self.compiled.decode_batches if self.compiled else None
+        if batches is not None and batches[-1] < self.max_num_seqs:
+            raise ValueError(
+                f"max_num_seqs {self.max_num_seqs} exceeds the largest of compiled.decode_batches, "
+                f"{batches[-1]}"
             )
         longest = self.max_model_len
         if not self.enable_chunked_prefill and longest is not None and longest > self.max_num_batched_tokens:

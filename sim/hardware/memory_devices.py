@@ -19,21 +19,25 @@ def _energy(value: float, low: float, high: float, source: str) -> Figure:
 
 
 PINS: dict[str, int] = {
+    "HBM2": 1024,
     "HBM2e": 1024,
     "HBM3": 1024,
     "HBM3e": 1024,
     "HBM4": 2048,
     "GDDR6": 32,
+    "GDDR6X": 32,
     "GDDR7": 32,
     "LPDDR5X": 64,
 }
 
 ENERGY: dict[str, Figure] = {
+    "HBM2": _energy(3.9, 3.5, 4.5, "as HBM2E"),
     "HBM2e": _energy(3.9, 3.5, 4.5, "3.5-4.5 pJ/bit in the literature, access and I/O"),
     "HBM3": _energy(3.9, 3.4, 4.2, "3.4-4.2 pJ/bit in the literature, access and I/O"),
     "HBM3e": _energy(3.9, 3.3, 4.2, "3.3-4.2 pJ/bit in the literature, access and I/O"),
     "HBM4": _energy(2.6, 2.2, 3.2, "over 40 % better than HBM3E (SK hynix, 2025)"),
     "GDDR6": _energy(7.5, 6.5, 8.5, "6.5-8.5 pJ/bit in the literature"),
+    "GDDR6X": _energy(7.25, 6.5, 8.5, "7.25 pJ/bit announced (Micron, 2020), PAM4 signalling"),
     "GDDR7": _energy(6.0, 5.0, 7.0, "5-7 pJ/bit, PAM3 signalling, literature"),
     "LPDDR5X": _energy(4.5, 3.5, 6.0, "3.5-6 pJ/bit in the literature"),
 }

@@ -189,7 +189,7 @@ def _inline_pool(pool: Tree, base: Path, place: Callable[[str], str], within: st
 
 
 def without_engine_table(tree: Tree) -> Tree:
-    """The tree with only those engine fields that differ from their version's table.
+    """The tree with the engine's family and only those fields that differ from their version's table.
 
     Another family or version then brings its own.
     """
@@ -198,6 +198,7 @@ def without_engine_table(tree: Tree) -> Tree:
     named = {key: engine[key] for key in ("family", "version")}
     table = cast("Tree", cast("Tree", read_deployment({"engine": named}))["engine"])
     stated = {key: value for key, value in engine.items() if value != table.get(key)}
+    stated["family"] = engine["family"]
     return tree | {"deployment": deployment | {"engine": stated}}
 
 

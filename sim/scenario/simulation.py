@@ -1,7 +1,7 @@
 """Simulating a scenario: requests through the engines of its deployment, and what that amounts to."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sim.deployment import Deployment, MemoryMap
@@ -23,6 +23,7 @@ from sim.scenario.scenario import Scenario
 from sim.serving import serve
 from sim.serving.disaggregated import PoolResults
 from sim.serving.records import RunResult
+from sim.units import TIME, show
 from sim.workload import generate
 from sim.workload.arrivals import ConstantRate, Gamma, Poisson, Process, Source, Synthetic, Trace
 from sim.workload.requests import Requests
@@ -103,6 +104,7 @@ def serve_scenario(scenario: Scenario) -> Served:
     own = priced(prepared.deployment, prepared.memory, spec.router, spec.fidelity)
     if prepared.prefill is None:
         result = serve(prepared.deployment, prepared.memory, requests, own.surface, spec.router, spec.seed)
+        result = replace(result, notes=(*result.notes, *_start(prepared)))
         return Served(prepared, requests, result, own)
     prompts = prepared.prefill
     prefill = priced(prompts.deployment, prompts.memory, prompts.router, spec.fidelity)
@@ -117,6 +119,19 @@ def _uses(served: Served) -> tuple[tuple[PoolUse, ...], TimeBreakdown | None, Re
         use = pool_use(served.result, served.own, steps)
         return (use,), use.breakdown, request_time(served.result, steps)
     return pool_uses(served.pools, served.own, served.prefill)
+
+
+def _start(prepared: Prepared) -> tuple[str, ...]:
+    """What comes before the first request of a compiled model; a run begins after it."""
+    startup = prepared.deployment.startup
+    if startup is None:
+        return ()
+    weights = max(sum(stage.weights.values()) for stage in prepared.memory.stages)
+    loading = show(weights / startup.load, TIME) if startup.load else "no time"
+    return (
+        f"Before it serves, compiling takes {startup.compile / 60:g} min, once, and loading "
+        f"{weights / 1e9:.1f} GB of weights per chip {loading}; neither is part of the run.",
+    )
 
 
 def _requests(scenario: Scenario) -> Requests:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-SchedulerRules = Literal["vllm", "vllm-legacy", "sglang", "no-evict"]
+SchedulerRules = Literal["vllm", "vllm-legacy", "separate", "sglang", "no-evict"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class SchedulerConfig:
     before it are right; `recompute_last_block` leaves the last block of a prefix hit out, as drafts from
     hidden states need (vLLM's `use_eagle`). `rules` names whose
     decisions they are (sim.serving.schedulers); `recv_interval` is how many decode steps lie between two
-    looks at the inbox (SGLang's scheduler_recv_interval).
+    looks at the inbox (SGLang's scheduler_recv_interval); `max_prefills` how many prompts a step prefills.
     """
 
     block_size: int
@@ -40,6 +40,7 @@ class SchedulerConfig:
     recompute_last_block: bool = False
     rules: SchedulerRules = "vllm"
     recv_interval: int = 1
+    max_prefills: int | None = None
 
     @property
     def queries(self) -> int:

@@ -84,6 +84,7 @@ def fleet_config(
         recompute_last_block=speculation is not None and speculation.shares_weights,
         rules=cast("SchedulerRules", engine.scheduler),
         recv_interval=engine.scheduler_recv_interval,
+        max_prefills=engine.max_prefills_per_step,
     )
     ranks = deployment.lockstep_ranks
     apart = parallel.dp // ranks

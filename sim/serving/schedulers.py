@@ -2,6 +2,7 @@
 
 vllm         sim.serving.scheduler     vLLM V1; with chunked prefill off also TensorRT-LLM's MAX_UTILIZATION
 vllm-legacy  sim.serving.prefill_first vLLM before V1 (with chunked prefill it already mixed as V1 does)
+separate     sim.serving.separate      stacks of compiled shapes: chunks of a few prompts, or decodes
 sglang       sim.serving.retracting    SGLang
 no-evict     sim.serving.no_evict      TensorRT-LLM's GUARANTEED_NO_EVICT
 """
@@ -12,10 +13,12 @@ from sim.serving.no_evict import NoEvictScheduler
 from sim.serving.prefill_first import PrefillFirstScheduler
 from sim.serving.retracting import RetractingScheduler
 from sim.serving.scheduler import Scheduler
+from sim.serving.separate import SeparateScheduler
 
 _CLASSES: dict[SchedulerRules, type[Scheduler]] = {
     "vllm": Scheduler,
     "vllm-legacy": PrefillFirstScheduler,
+    "separate": SeparateScheduler,
     "sglang": RetractingScheduler,
     "no-evict": NoEvictScheduler,
 }

@@ -10,7 +10,7 @@ With fewer micro-batches than stages, each stage is without one for a share 1 âˆ
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -90,6 +90,11 @@ class PartsTimer:
         i = bisect_left(sizes, tokens)
         return sizes[i] if i < len(sizes) else tokens
 
+    def as_compiled(self, chunks: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+        """Prefill chunks as they are computed: padded to compiled lengths, if there are any."""
+        host = self.deployment.host
+        return tuple((host.padded_prefill(new), past) for new, past in chunks)
+
     def durations(self, batch: BatchShape, k: int = 1, conditions: Conditions = CALM) -> NDArray[np.float64]:
         """Seconds of this step and the k âˆ’ 1 decode steps after it (chunks only in the first).
 
@@ -98,7 +103,8 @@ class PartsTimer:
         parts = self.parts(conditions)
         seconds = self._decode_steps(parts, batch, k, conditions)
         if batch.chunks:
-            seconds[0] = self._mixed_step(parts, batch, conditions)
+            compiled = replace(batch, chunks=self.as_compiled(batch.chunks))
+            seconds[0] = self._mixed_step(parts, compiled, conditions)
         return seconds
 
     def breakdown(self, batch: BatchShape, conditions: Conditions = CALM) -> StepBreakdown:
@@ -107,6 +113,7 @@ class PartsTimer:
 
     def explain(self, batch: BatchShape, conditions: Conditions = CALM) -> StepBreakdown:
         """The step operator by operator; its total equals `durations(batch)[0]`."""
+        asked, batch = batch, replace(batch, chunks=self.as_compiled(batch.chunks))
         parts, cluster = self.parts(conditions), self.deployment.cluster
         one = self.micro_batch(batch)
         chip = rates(cluster.chip, conditions)
@@ -122,7 +129,7 @@ class PartsTimer:
         waited = self.launched(parts, batch, one.of) - sum(row.time.time for row in listed)
         if waited > 0.0:
             listed.append(host_row("kernel_launches", waited, parts.pricer.source))
-        return step_breakdown(batch, listed)
+        return step_breakdown(asked, listed)
 
     def hidden_decodes(self, decodes: int, mean_contexts: Array, conditions: Conditions = CALM) -> Array:
         """Seconds that overlapping streams hide of decode-only steps: none where operators are added up."""

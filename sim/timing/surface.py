@@ -52,6 +52,7 @@ class StepSurface:
         launching = self._parts.launching
         self._captured, self._pieces, self._kernels = launching.captured, launching.pieces, launching.mixed
         self._ranks = timer.ranks
+        self._padded = bool(timer.deployment.host.prefill_sizes)
         self._step_tokens = timer.ranks * timer.queries
         self._tokens: list[float] = [0.0]
         self._rows: list[float] = [0.0]
@@ -92,6 +93,8 @@ class StepSurface:
 
     def mixed(self, decodes: int, sums: Sequence[float], chunks: Sequence[tuple[int, int]]) -> float:
         """Seconds of one step with prefill chunks (new, past) beside the decodes."""
+        if self._padded:
+            chunks = self._timer.as_compiled(chunks)
         tokens = self.queries * decodes
         for chunk in chunks:
             tokens += chunk[0]
@@ -124,6 +127,8 @@ class StepSurface:
 
     def rank_mixed(self, decodes: int, sums: Sequence[float], chunks: Sequence[tuple[int, int]]) -> float:
         """As `mixed`, without the part that all data-parallel ranks share."""
+        if self._padded:
+            chunks = self._timer.as_compiled(chunks)
         tokens = self.queries * decodes
         for chunk in chunks:
             tokens += chunk[0]

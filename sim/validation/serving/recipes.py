@@ -1,0 +1,36 @@
+"""What a benchmark's harness sets on the engines it measures, where its cases do not repeat it.
+
+InferenceX publishes the scripts that start its servers (benchmarks/*.sh). They have in common, by engine:
+
+- SGLang on Blackwell: new requests are looked at every 10 decode steps, every 30 from 16 users on; prompts
+  in chunks of 16,384 tokens; 0.85 of the memory. On Hopper: chunks of 32,768, 0.82 of the memory.
+- vLLM: 8,192 tokens a step, graphs up to 2,048.
+- TensorRT-LLM: a step of max(8,192, users + prompt + 64) tokens, graphs up to the number of users.
+"""
+
+from sim.validation.serving.cases import MeasuredCase
+
+_BLACKWELL = ("B200", "B300", "GB200", "GB300")
+_FEW_USERS = 16
+
+
+def harness_settings(case: MeasuredCase, family: str) -> dict[str, object]:
+    """Engine settings of the case's harness; none where it is not one that we know."""
+    if not case.says("arrival", "inferencex"):
+        return {}
+    users = case.count("concurrency") or 1
+    if family == "sglang":
+        if case.gpu in _BLACKWELL:
+            interval = 10 if users < _FEW_USERS else 30
+            return {
+                "scheduler_recv_interval": interval,
+                "max_num_batched_tokens": 16384,
+                "gpu_memory_utilization": 0.85,
+            }
+        return {"max_num_batched_tokens": 32768, "gpu_memory_utilization": 0.82}
+    if family == "trtllm":
+        tokens = max(8192, users + int(case.number("isl") or 0) + 64)
+        return {"max_num_batched_tokens": tokens, "max_cudagraph_capture_size": users}
+    if family == "vllm":
+        return {"max_num_batched_tokens": 8192, "max_cudagraph_capture_size": 2048}
+    return {}
