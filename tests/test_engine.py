@@ -93,6 +93,8 @@ def scenarios(draw):
         rules=draw(st.sampled_from(RULES)),
         recv_interval=draw(st.sampled_from([1, 1, 7])),
         max_prefills=draw(st.sampled_from([None, 1, 2])),
+        batch_wait_iters=draw(st.sampled_from([0, 0, 5])),
+        batch_wait_tokens=60.0,
     )
     windows = draw(st.sampled_from([(), (), (33,), (10, 64)]))
     surface = KinkedSurface(0.01, 1e-4, 3e-6, windows, scheduler.queries, per_window=1e-5)

@@ -109,6 +109,8 @@ def _limits(engine: EngineSpec, context: int) -> EngineLimits:
         enable_chunked_prefill=engine.enable_chunked_prefill,
         async_scheduling=engine.async_scheduling,
         scheduler_recv_interval=engine.scheduler_recv_interval,
+        batch_wait_timeout_iters=engine.batch_wait_timeout_iters,
+        batch_wait_max_tokens_ratio=engine.batch_wait_max_tokens_ratio,
         policy=engine.policy,
         watermark=engine.watermark,
         scheduler_reserve_full_isl=engine.scheduler_reserve_full_isl,

@@ -77,6 +77,8 @@ class EngineLimits:
     enable_chunked_prefill: bool
     async_scheduling: bool
     scheduler_recv_interval: int
+    batch_wait_timeout_iters: int
+    batch_wait_max_tokens_ratio: float
     policy: str
     watermark: float
     scheduler_reserve_full_isl: bool

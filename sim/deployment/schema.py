@@ -178,6 +178,16 @@ class EngineSpec(BaseModel):
     scheduler_recv_interval: Count = Field(
         description="decode steps between two looks at new requests (scheduler sglang)"
     )
+    batch_wait_timeout_iters: Tokens = Field(
+        description="steps for which prompts may be held back to run together (scheduler no-evict)"
+    )
+    batch_wait_max_tokens_ratio: float = Field(
+        ge=0,
+        le=1,
+        strict=True,
+        allow_inf_nan=False,
+        description="share of max_num_batched_tokens at which held prompts run",
+    )
     policy: Literal["fcfs", "priority"] = Field(description="order of the waiting queue")
     watermark: float = Field(
         ge=0, lt=1, strict=True, allow_inf_nan=False, description="share of blocks kept free at admission"

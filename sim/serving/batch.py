@@ -19,6 +19,8 @@ class SchedulerConfig:
     hidden states need (vLLM's `use_eagle`). `rules` names whose
     decisions they are (sim.serving.schedulers); `recv_interval` is how many decode steps lie between two
     looks at the inbox (SGLang's scheduler_recv_interval); `max_prefills` how many prompts a step prefills.
+    `batch_wait_iters` is for how many steps prompts may be held back until they and the decodes come to
+    `batch_wait_tokens` tokens (TensorRT-LLM's batch_wait_timeout_iters and batch_wait_max_tokens_ratio).
     """
 
     block_size: int
@@ -41,6 +43,8 @@ class SchedulerConfig:
     rules: SchedulerRules = "vllm"
     recv_interval: int = 1
     max_prefills: int | None = None
+    batch_wait_iters: int = 0
+    batch_wait_tokens: float = 0.0
 
     @property
     def queries(self) -> int:

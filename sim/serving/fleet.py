@@ -85,6 +85,8 @@ def fleet_config(
         rules=cast("SchedulerRules", engine.scheduler),
         recv_interval=engine.scheduler_recv_interval,
         max_prefills=engine.max_prefills_per_step,
+        batch_wait_iters=engine.batch_wait_timeout_iters,
+        batch_wait_tokens=engine.batch_wait_max_tokens_ratio * engine.max_num_batched_tokens,
     )
     ranks = deployment.lockstep_ranks
     apart = parallel.dp // ranks

@@ -6,12 +6,18 @@ batching: every running sequence decodes, prompts fill what is left of the token
 served. The policy MAX_UTILIZATION, which admits by what is needed now and interrupts the youngest, is
 `Scheduler` itself.
 
-Source: TensorRT-LLM, `batch_manager/capacityScheduler.cpp` and the runtime documentation of its policies.
+While others decode, prompts may be held back for `batch_wait_iters` steps, so that they run together: until
+tokens of the held prompts + decodes ≥ `batch_wait_tokens`.
+
+Source: TensorRT-LLM, `_torch/pyexecutor/py_executor.py` (`_waiting_requests`),
+`batch_manager/capacityScheduler.cpp` and the runtime documentation of its policies.
 """
+
+from itertools import islice
 
 from sim.serving.batch import Batch, SchedulerConfig
 from sim.serving.book import RequestBook
-from sim.serving.kv_cache import Hit
+from sim.serving.kv_cache import MISS, Hit
 from sim.serving.scheduler import Scheduler
 
 
@@ -20,13 +26,39 @@ class NoEvictScheduler(Scheduler):
 
     Attributes:
         promised: blocks that all running sequences hold once they have finished.
+        held_for: steps for which prompts have been held back.
     """
 
-    __slots__ = ("promised",)
+    __slots__ = ("held_for", "promised")
 
     def __init__(self, config: SchedulerConfig, book: RequestBook, windows: tuple[int, ...] = ()) -> None:
         super().__init__(config, book, windows)
         self.promised = 0
+        self.held_for = 0
+
+    def admit(self, batch: Batch, budget: int, cap: int) -> None:
+        """As `Scheduler.admit`, unless the waiting prompts are held back."""
+        if self._holds_back(batch, budget):
+            self.held_for += 1
+            self.blocked = False  # every step counts
+            return
+        self.held_for = 0
+        super().admit(batch, budget, cap)
+
+    def _holds_back(self, batch: Batch, budget: int) -> bool:
+        """Whether prompts that could run beside the decodes wait for more of them."""
+        config, known = self.config, self.book.known
+        if self.held_for >= config.batch_wait_iters or not batch.decodes:
+            return False
+        head = self.waiting.head()
+        if len(self.running) >= config.max_num_seqs or not self.has_room(head, MISS, known[head]):
+            return False
+        tokens = batch.decodes
+        for request in islice(self.waiting.requests(), budget):
+            tokens += known[request]
+            if tokens >= config.batch_wait_tokens:
+                return False
+        return True
 
     def has_room(self, request: int, hit: Hit, tokens: int) -> bool:
         """Whether the request can run to its end beside everybody else."""

@@ -1,6 +1,7 @@
 """The waiting queue: first come first served, or a heap by (priority, arrival, request)."""
 
 from collections import deque
+from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 
 from sim.serving.book import RequestBook
@@ -12,6 +13,10 @@ class FcfsQueue(deque[int]):
     def head(self) -> int:
         """The request that is admitted next."""
         return self[0]
+
+    def requests(self) -> Iterator[int]:
+        """Everybody who waits, the head first."""
+        return iter(self)
 
     def take(self) -> int:
         """Take the head."""
@@ -40,6 +45,10 @@ class PriorityQueue(list[tuple[int, float, int]]):
     def head(self) -> int:
         """The request that is admitted next."""
         return self[0][2]
+
+    def requests(self) -> Iterator[int]:
+        """Everybody who waits, the head first."""
+        return (entry[2] for entry in sorted(self))
 
     def take(self) -> int:
         """Take the head."""

@@ -25,6 +25,7 @@ from sim.validation.serving.layout import cluster_of, stated_layout
 from sim.validation.serving.names import catalogue_chip, catalogue_model, engine_of
 from sim.validation.serving.precision import Types, types_of
 from sim.validation.serving.raw import read_lengths, read_recorded
+from sim.validation.serving.recipes import harness_settings
 from sim.validation.serving.workload import Workload
 
 Tree = dict[str, object]
@@ -147,6 +148,7 @@ def _engine(case: MeasuredCase, family: str, version: str) -> Tree:
     """The engine's settings that the case states, in our names."""
     w = case.workload
     engine: Tree = {"family": family, "version": version, "enable_prefix_caching": _caches(case)}
+    engine |= harness_settings(case, family)
     seats = case.count("max_num_seqs") or case.count("max_batch_size") or case.count("max_batch")
     budget = case.count("max_num_batched_tokens") or case.count("max_num_tokens")
     if seats is None and case.label[:2] == "b3":
@@ -164,7 +166,19 @@ def _engine(case: MeasuredCase, family: str, version: str) -> Tree:
         engine["gpu_memory_utilization"] = float(share[0])
     if _is_eager(case):
         engine["max_cudagraph_capture_size"] = 0
-    return engine
+    return _with_room_for_a_prompt(engine, case)
+
+
+def _with_room_for_a_prompt(engine: Tree, case: MeasuredCase) -> Tree:
+    """An engine that takes prompts whole needs a step that holds one beside its decodes, or serves none."""
+    full = with_engine_defaults(engine)
+    if full["enable_chunked_prefill"] or full["scheduler"] != "no-evict":
+        return engine
+    decodes = min(case.count("concurrency") or _SEATS, cast("int", full["max_num_seqs"]))
+    needed = int(case.number("isl") or 0) + decodes
+    if needed <= cast("int", full["max_num_batched_tokens"]):
+        return engine
+    return engine | {"max_num_batched_tokens": needed}
 
 
 def _caches(case: MeasuredCase) -> bool:
