@@ -333,9 +333,10 @@ def test_a_step_is_explained_at_event_fidelity_and_runs_at_it(small: Path, tmp_p
             "give none, or experts with dp > 1",
         ),
         (["--set", "deployment.overlap=two-batches"], "'single-batch' or 'two-batch'"),
+        (["--whole-model"], "--whole-model: fidelity analytic simulates no layer; give event"),
     ],
 )
-def test_an_overlap_that_cannot_be_is_refused(
+def test_an_overlap_or_a_simulation_that_cannot_be_is_refused(
     small: Path, sets: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert execute(["explain", str(small), *sets]) == 2

@@ -127,6 +127,14 @@ def test_a_collective_beside_a_kernel_takes_its_share_of_hbm():
     assert sent.end == pytest.approx(1.0e-3)
 
 
+def test_an_exchange_that_copies_on_cores_slows_what_computes_beside_it():
+    bound = Job("k", "g", 0.0, (Sliced(12, 0.0, 0.0, 1e-3, 0.0),))
+    collective = Job("c", "g", 0.0, transfer=Transfer(0.0, 1e-3, {"scale_up": 1.0, HBM: 0.1}, cores=0.2))
+    kernel, sent = together([bound, collective])
+    assert sent.end == pytest.approx(1.0e-3)
+    assert kernel.end == pytest.approx(1.2e-3)
+
+
 @settings(max_examples=20, deadline=None)
 @given(steps(sorted(DEPLOYMENTS)))
 def test_no_simulated_step_is_faster_than_light(case: tuple[str, BatchShape]) -> None:

@@ -21,6 +21,11 @@ Context = Annotated[int, typer.Option("--context", metavar="L", help="Tokens eac
 Prefill = Annotated[int, typer.Option("--prefill", metavar="T", help="New prompt tokens in the same step.")]
 Prefix = Annotated[int, typer.Option("--prefix", metavar="P", help="Prompt tokens already computed.")]
 
+WholeModel = Annotated[
+    bool,
+    typer.Option("--whole-model", help="At fidelity event: simulate every layer, also where layers repeat."),
+]
+
 
 def explain(
     scenario: ScenarioFile,
@@ -30,6 +35,7 @@ def explain(
     prefix: Prefix = 0,
     sets: Sets = None,
     fidelity: FidelityName = None,
+    whole_model: WholeModel = False,
     json: JsonFile = None,
     html: HtmlFile = None,
     timeline: TimelineFile = None,
@@ -40,7 +46,9 @@ def explain(
 
     require_outputs(scenario, json, html, timeline)
     loaded = sim.load(scenario, overrides(sets, fidelity))
-    step = sim.explain(loaded, decode=decode, context=context, prefill=prefill, prefix=prefix)
+    step = sim.explain(
+        loaded, decode=decode, context=context, prefill=prefill, prefix=prefix, whole_model=whole_model
+    )
     write_json(json, step.to_json())
     if html is not None:
         write_page(html, sim.html_explain(step))

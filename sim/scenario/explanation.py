@@ -92,18 +92,29 @@ class Explanation:
 
 
 def explain(
-    scenario: Scenario, *, decode: int = 1, context: int = 1024, prefill: int = 0, prefix: int = 0
+    scenario: Scenario,
+    *,
+    decode: int = 1,
+    context: int = 1024,
+    prefill: int = 0,
+    prefix: int = 0,
+    whole_model: bool = False,
 ) -> Explanation:
     """Prices one step of each attention-dp rank: `decode` sequences that read `context` tokens each, beside
     one chunk of `prefill` new tokens after `prefix` computed ones.
 
+    Args:
+        whole_model: simulate every layer, where repeated ones would be simulated a few times and counted.
     Raises:
-        UserError: for a step without work, a negative number, or more than the engine or the KV cache allows.
+        UserError: for a step without work, a negative number, more than the engine or the KV cache allows, or
+            the whole model at a fidelity that simulates nothing.
     """
+    if whole_model and scenario.spec.fidelity != "event":
+        raise UserError(f"--whole-model: fidelity {scenario.spec.fidelity} simulates no layer; give event")
     prepared = prepare(scenario)
     deployment = prepared.deployment
     _check(deployment, prepared.memory, decode, context, prefill, prefix)
-    timer = make_timer(deployment, scenario.spec.fidelity)
+    timer = make_timer(deployment, scenario.spec.fidelity, whole_model)
     batch = BatchShape(
         decodes=decode,
         context=decode * context,

@@ -7,13 +7,15 @@ from sim.timing.timeline import Counter, CriticalSpan, StepTimeline, TimelineEve
 from sim.timing.timer import CALM, Conditions, OperatorTime, StepBreakdown, StepTimer
 
 
-def make_timer(deployment: Deployment, fidelity: Fidelity = "analytic") -> PartsTimer:
+def make_timer(
+    deployment: Deployment, fidelity: Fidelity = "analytic", whole_model: bool = False
+) -> PartsTimer:
     """The timer of a deployment's steps: "roofline" (speed of light), "analytic" (mechanistic) or "event"
-    (simulated)."""
+    (simulated; `whole_model` for every layer, also where layers repeat)."""
     if fidelity == "event":
         from sim.timing.event import EventTimer  # simpy with it
 
-        return EventTimer(deployment)
+        return EventTimer(deployment, whole_model)
     return PartsTimer(deployment, fidelity)
 
 

@@ -89,7 +89,8 @@ class SimulatedChip:
             moving = env.now
             unit = transfer.shares[HBM] or 1.0
             shares = {track: share for track, share in transfer.shares.items() if share > 0.0}
-            uses = {self._place[track]: share / unit for track, share in shares.items()}
+            held = dict.fromkeys((MATRIX, VECTOR), transfer.cores) if transfer.cores else {}
+            uses = {self._place[track]: share / unit for track, share in (shares | held).items()}
             yield self._engines.transfer(uses, transfer.seconds * unit, unit)
             ran.stages.append(
                 tuple(Stage(t, share * transfer.seconds, [moving], [env.now]) for t, share in shares.items())

@@ -1,7 +1,8 @@
 """An operator as work for the engines of one chip: numbers only, ready to be simulated.
 
 A communication's bytes leave HBM on one side and arrive in it on the other, so that it takes, beside its
-links, 2 · wire bytes of HBM traffic while it transfers.
+links, 2 · wire bytes of HBM traffic while it transfers. Kernels that copy tokens on cores of their own (the
+de-duplicating exchange) keep those from everybody else meanwhile; others leave all cores once they have sent.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,6 +12,8 @@ from typing import Literal
 import numpy as np
 
 from sim.hardware.cluster import Cluster
+from sim.network import LinkTime
+from sim.network.exchange import CORES
 from sim.operators import (
     Collective,
     DecodeAttention,
@@ -57,11 +60,12 @@ class Sliced:
 @dataclass(frozen=True, slots=True)
 class Transfer:
     """Bytes on the links: s of latency, then s of transfer alone, and the share of each fabric tier and of
-    HBM that it keeps busy meanwhile."""
+    HBM that it keeps busy meanwhile; `cores` is the share of the chip's cores that it holds."""
 
     latency: float
     seconds: float
     shares: Mapping[str, float]
+    cores: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,9 @@ def job(operator: Operator, weights: tuple[float, ...], rates: Rates, cluster: C
             operator.name,
             operator.group,
             total(sent.launch),
-            transfer=Transfer(total(sent.latency), seconds, busy | {HBM: memory}),
+            transfer=Transfer(
+                total(sent.latency), seconds, busy | {HBM: memory}, total(_copying(sent, rates))
+            ),
             wire_bytes=total(sent.wire_bytes),
             lane="communication",
         )
@@ -151,6 +157,12 @@ def job(operator: Operator, weights: tuple[float, ...], rates: Rates, cluster: C
         hbm_bytes=total(operator.hbm_bytes),
         imbalance=max(0.0, 1.0 - balanced / alone) if work.balanced and alone > 0 else 0.0,
     )
+
+
+def _copying(sent: LinkTime, rates: Rates) -> Array:
+    """Share of the cores that an exchange copies with, by case."""
+    names = sent.algorithm * len(sent.transfer) if len(sent.algorithm) == 1 else sent.algorithm
+    return np.array([name == "normal" for name in names]) * min(1.0, CORES / rates.cores)
 
 
 def _sliced(one: Pass, total: Callable[[Array], float]) -> Sliced:
