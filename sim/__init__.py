@@ -15,13 +15,19 @@ from sim.version import __version__
 if TYPE_CHECKING:
     from sim.calibration import Calibration, calibrate, calibrate_device
     from sim.errors import UserError
+    from sim.planning.compare import Comparison, compare
+    from sim.planning.plan.plan import plan
+    from sim.planning.plan.result import PlanResult
     from sim.planning.sweep.result import SweepResult
     from sim.planning.sweep.run import sweep
+    from sim.planning.uncertainty.spread import Spread, uncertainty
+    from sim.planning.uncertainty.study import Study, sensitivity
     from sim.report import (
         html_explain,
         html_memory_curve,
         html_network,
         html_operators,
+        html_plan,
         html_report,
         html_sweep,
         html_validate_serving,
@@ -54,6 +60,7 @@ _HOME = {
     "Calibration": "sim.calibration",
     "calibrate": "sim.calibration",
     "calibrate_device": "sim.calibration",
+    "Comparison": "sim.planning.compare",
     "Explanation": "sim.scenario.explanation",
     "HardwareProfile": "sim.scenario.catalogue",
     "MemoryCurve": "sim.scenario.memory_curve",
@@ -63,11 +70,15 @@ _HOME = {
     "NetworkRun": "sim.scenario.network_run",
     "OperatorReport": "sim.validation.operators",
     "Outcome": "sim.scenario.simulation",
+    "PlanResult": "sim.planning.plan.result",
     "Scenario": "sim.scenario.scenario",
     "ServingReport": "sim.validation.serving",
+    "Spread": "sim.planning.uncertainty.spread",
     "StudiedMemory": "sim.scenario.memory",
+    "Study": "sim.planning.uncertainty.study",
     "SweepResult": "sim.planning.sweep.result",
     "UserError": "sim.errors",
+    "compare": "sim.planning.compare",
     "describe_hardware": "sim.scenario.catalogue",
     "describe_model": "sim.scenario.catalogue",
     "explain": "sim.scenario.explanation",
@@ -75,6 +86,7 @@ _HOME = {
     "html_memory_curve": "sim.report",
     "html_network": "sim.report",
     "html_operators": "sim.report",
+    "html_plan": "sim.report",
     "html_report": "sim.report",
     "html_validate_serving": "sim.report",
     "html_sweep": "sim.report",
@@ -88,8 +100,11 @@ _HOME = {
     "memory_curve": "sim.scenario.memory_curve",
     "memory_run": "sim.scenario.memory_run",
     "network_run": "sim.scenario.network_run",
+    "plan": "sim.planning.plan.plan",
+    "sensitivity": "sim.planning.uncertainty.study",
     "simulate": "sim.scenario.simulation",
     "sweep": "sim.planning.sweep.run",
+    "uncertainty": "sim.planning.uncertainty.spread",
     "validate_memory": "sim.validation.memory",
     "validate_network": "sim.validation.network",
     "validate_operators": "sim.validation.operators",
@@ -101,6 +116,7 @@ _HOME = {
 
 __all__ = [
     "Calibration",
+    "Comparison",
     "Explanation",
     "HardwareProfile",
     "MemoryCurve",
@@ -110,14 +126,18 @@ __all__ = [
     "NetworkRun",
     "OperatorReport",
     "Outcome",
+    "PlanResult",
     "Scenario",
     "ServingReport",
+    "Spread",
     "StudiedMemory",
+    "Study",
     "SweepResult",
     "UserError",
     "__version__",
     "calibrate",
     "calibrate_device",
+    "compare",
     "describe_hardware",
     "describe_model",
     "explain",
@@ -125,6 +145,7 @@ __all__ = [
     "html_memory_curve",
     "html_network",
     "html_operators",
+    "html_plan",
     "html_report",
     "html_sweep",
     "html_validate_serving",
@@ -138,8 +159,11 @@ __all__ = [
     "memory_curve",
     "memory_run",
     "network_run",
+    "plan",
+    "sensitivity",
     "simulate",
     "sweep",
+    "uncertainty",
     "validate_memory",
     "validate_network",
     "validate_operators",

@@ -88,20 +88,24 @@ class Resolution:
     Args:
         draw: path (or group) → u in [0, 1]; a figure without an entry takes its value.
         prefix: the profile's place in the resolved tree, such as 'cluster.chip'.
+        figures: path → figure, of all that were taken.
     """
 
     prefix: str = ""
     draw: Mapping[str, float] | None = None
     assumptions: list[Assumption] = field(default_factory=list)
+    figures: dict[str, Figure] = field(default_factory=dict[str, Figure])
 
     def within(self, name: str) -> "Resolution":
-        """The resolution of a part, one step further in; both remember into the same list."""
-        return Resolution(f"{self.prefix}.{name}" if self.prefix else name, self.draw, self.assumptions)
+        """The resolution of a part, one step further in; both remember into the same places."""
+        prefix = f"{self.prefix}.{name}" if self.prefix else name
+        return Resolution(prefix, self.draw, self.assumptions, self.figures)
 
     def take(self, path: str, figure: Figure) -> float:
         """The SI float of the figure at `path`, recorded as an assumption of the result."""
         full = f"{self.prefix}.{path}" if self.prefix else path
         self.assumptions.append(Assumption(full, figure.text(), figure.basis, figure.source))
+        self.figures[full] = figure
         if not self.draw:
             return figure.value
         u = self.draw.get(figure.group or full)

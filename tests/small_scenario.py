@@ -1,4 +1,4 @@
-"""A scenario that runs in some 10 ms, for whoever has to run many of them."""
+"""A scenario that runs in some 10 ms, and a plan of a few seconds, for whoever has to run many of them."""
 
 from pathlib import Path
 
@@ -14,6 +14,28 @@ workload:
   num_requests: 40
 slo: {ttft: 1 s, tpot: 50 ms}
 """
+
+SMALL_PLAN: dict[str, object] = {
+    "model": "llama-3.1-8b",
+    "candidates": [{"cluster": "h100-hgx", "name": "h100"}, "a100-hgx"],
+    "max_chips": 8,
+    "rate": 60.0,
+    "workload": {
+        "arrivals": {"process": "poisson", "rate": 1.0},
+        "prompt_tokens": {"distribution": "lognormal", "mean": 512, "cv": 0.6},
+        "output_tokens": {"distribution": "lognormal", "mean": 96, "cv": 0.5},
+        "num_requests": 300,
+    },
+    "slo": {"ttft": "1 s", "tpot": "15 ms", "attainment": 0.95},
+    "search": {
+        "precision": [{"weights": "bf16", "activations": "bf16"}],
+        "max_num_seqs": [64],
+        "requests": 80,
+        "replications": 3,
+        "simulate": 3,
+        "tolerance": 0.1,
+    },
+}
 
 
 def write_small(folder: Path, **replaced: str) -> Path:

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 from report_outcomes import explanation, hostile_outcome, outcome
-from small_scenario import write_small
+from small_scenario import SMALL_PLAN, write_small
 
 import sim
+from sim.planning.executors.serial import SerialExecutor
+from sim.planning.plan.plan import run_plan
+from sim.planning.plan.schema import PlanSpec
 
 BROWSER = next(
     filter(
@@ -78,6 +81,10 @@ def opened(html: str, folder) -> tuple[Drawn, list[str]]:
     return Drawn(done.stdout), console
 
 
+def planned() -> sim.PlanResult:
+    return run_plan(PlanSpec.model_validate(SMALL_PLAN), Path(), "small.yaml", SerialExecutor())
+
+
 def swept() -> sim.SweepResult:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -116,8 +123,9 @@ def swept() -> sim.SweepResult:
             lambda: sim.html_sweep(swept()),
             {"points", "pareto", "heat", "along-workload.arrivals.rate", "along-deployment.parallel.tp"},
         ),
+        (lambda: sim.html_plan(planned()), {"cost", "pareto", "load"}),
     ],
-    ids=["run", "explain", "memory", "sweep"],
+    ids=["run", "explain", "memory", "sweep", "plan"],
 )
 def test_a_page_draws_every_chart_and_leaves_the_console_clean(make, charts, tmp_path):
     drawn, console = opened(make(), tmp_path)

@@ -6,10 +6,13 @@ import typer
 
 from sim.cli import hardware, memory, models, validate
 from sim.cli.calibrate import calibrate
+from sim.cli.compare import compare
 from sim.cli.explain import explain
 from sim.cli.network import network
+from sim.cli.plan import plan
 from sim.cli.run import run
 from sim.cli.schema import schema
+from sim.cli.sensitivity import sensitivity
 from sim.cli.sweep import sweep
 from sim.version import __version__
 
@@ -39,6 +42,9 @@ def options(
 app.command()(run)
 app.command()(explain)
 app.command()(sweep)
+app.command()(plan)
+app.command()(sensitivity)
+app.command()(compare)
 app.add_typer(hardware.verbs, name="hardware")
 app.add_typer(models.verbs, name="models")
 app.add_typer(memory.verbs, name="memory")

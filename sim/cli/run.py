@@ -7,6 +7,8 @@ import typer
 
 from sim.cli.options import FidelityName, HtmlFile, JsonFile, ScenarioFile, Sets, TimelineFile, overrides
 from sim.cli.output import console, require_outputs, write_json, write_page
+from sim.cli.sensitivity import Vary, print_spread, varied
+from sim.cli.sweep import progress_bar
 
 if TYPE_CHECKING:
     from sim import Outcome
@@ -29,6 +31,15 @@ ResolvedFile = Annotated[
         show_default=False,
     ),
 ]
+Draws = Annotated[
+    int | None,
+    typer.Option(
+        "--uncertainty",
+        metavar="N",
+        help="Run again under N draws of every figure's range; prints P10, P50, P90 and what decides them.",
+        show_default=False,
+    ),
+]
 
 
 def run(
@@ -41,6 +52,8 @@ def run(
     requests: RequestsFile = None,
     resolved: ResolvedFile = None,
     timeline: TimelineFile = None,
+    uncertainty: Draws = None,
+    vary: Vary = None,
 ) -> None:
     """Simulate serving a scenario: throughput, latency, goodput, and which resource bounds them."""
     import sim
@@ -52,7 +65,13 @@ def run(
 
         require_request_format(requests)
     outcome = sim.simulate(sim.load(scenario, overrides(sets, fidelity, seed)))
-    write_json(json, outcome.to_json())
+    record = outcome.to_json()
+    spread = None
+    if uncertainty is not None:
+        with progress_bar("draws") as progress:
+            spread = sim.uncertainty(outcome.scenario, uncertainty, vary=varied(vary), progress=progress)
+        record = record | {"uncertainty": spread.to_json()}
+    write_json(json, record)
     _write_resolved(outcome, json, resolved)
     if requests is not None:
         outcome.write_requests(requests)
@@ -63,6 +82,8 @@ def run(
     print_outcome(out, outcome)
     for sentence in thinned:
         out.print(f"{timeline}: {sentence}", markup=False)
+    if spread is not None:
+        print_spread(out, spread)
 
 
 def _write_resolved(outcome: "Outcome", json: str | None, resolved: Path | None) -> None:

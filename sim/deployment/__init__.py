@@ -1,6 +1,6 @@
 """How a model is cut up: precision, parallel layout, placement, memory map, engine limits and costs."""
 
-from sim.deployment.deploy import deploy
+from sim.deployment.deploy import deploy, laid_out
 from sim.deployment.deployment import (
     Deployment,
     EngineLimits,
@@ -32,6 +32,7 @@ __all__ = [
     "engine_families",
     "engine_versions",
     "enumerate_layouts",
+    "laid_out",
     "layout_problem",
     "memory_map",
     "nearest_fit",

@@ -16,7 +16,7 @@ gathered in 16 bits and sampled in 32. The step needs the larger of the two.
 from collections.abc import Iterable
 
 from sim.deployment.deployment import Parallel
-from sim.models.architecture import Attention, DenseFfn, Gqa, Layer, Mla, ModelArchitecture, MoeFfn
+from sim.models.architecture import Attention, DenseFfn, Gqa, Layer, Mla, ModelArchitecture, MoeFfn, counted
 
 INTERMEDIATE_BYTES = 2
 LOGIT_BYTES = 2 + 4
@@ -38,9 +38,7 @@ def activation_bytes(
     Args:
         batched_tokens, sequences: the engine's limits, per attention-dp rank.
     """
-    widest = max(
-        _layer_bytes(layer, model.hidden, parallel, batched_tokens) for layer in dict.fromkeys(layers)
-    )
+    widest = max(_layer_bytes(layer, model.hidden, parallel, batched_tokens) for layer, _ in counted(layers))
     stream = 3 * model.hidden * batched_tokens * INTERMEDIATE_BYTES
     logits = sequences * model.vocab * LOGIT_BYTES if last else 0
     return max(stream + widest, float(logits))

@@ -30,6 +30,21 @@ def deploy(
     Raises:
         UserError: an uneven split, missing arithmetic, too few chips, too little memory.
     """
+    deployment = laid_out(spec, model, cluster, resolution)
+    memory = memory_map(deployment)
+    if not memory.fits:
+        raise UserError(shortfall(deployment, memory))
+    return _with_model_len(deployment, memory, spec.engine.max_model_len)
+
+
+def laid_out(
+    spec: DeploymentSpec, model: ModelArchitecture, cluster: Cluster, resolution: Resolution | None = None
+) -> Deployment:
+    """As `deploy`, whether it fits into memory or not.
+
+    Raises:
+        UserError: an uneven split, missing arithmetic, too few chips.
+    """
     resolution = Resolution("deployment") if resolution is None else resolution
     precision = Precision(**spec.precision.model_dump())
     parallel = Parallel(**spec.parallel.model_dump())
@@ -58,10 +73,7 @@ def deploy(
         overlap=spec.overlap,
     )
     _check_overlap(deployment)
-    memory = memory_map(deployment)
-    if not memory.fits:
-        raise UserError(shortfall(deployment, memory))
-    return _with_model_len(deployment, memory, spec.engine.max_model_len)
+    return deployment
 
 
 def _check_chips(parallel: Parallel, replicas: int, cluster: Cluster) -> None:

@@ -10,11 +10,10 @@ Layers keep context in one of three ways: *full* (every token), *window* (the la
 *state* (a fixed size). All share one pool of blocks (`sim.deployment.memory`).
 """
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sim.models.architecture import Gqa, Layer, Mla, Recurrent
+from sim.models.architecture import Gqa, Layer, Mla, Recurrent, counted
 from sim.models.dtypes import bytes_per_value
 from sim.models.kv_groups import kv_values_per_token, state_bytes
 
@@ -39,7 +38,7 @@ def cache_growth(layers: Iterable[Layer], kv_type: str, tp: int, expand_mla: boo
     per_value = bytes_per_value(kv_type)
     per_token = state = 0.0
     windows: dict[int, float] = {}
-    for layer, count in Counter(layers).items():
+    for layer, count in counted(layers):
         attention = layer.attention
         if isinstance(attention, Recurrent):
             state += count * state_bytes(attention) / tp

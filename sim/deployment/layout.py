@@ -10,7 +10,7 @@ need not divide: engines pad it.
 from collections.abc import Iterator
 
 from sim.deployment.deployment import Parallel
-from sim.models.architecture import Attention, DenseFfn, Gqa, Layer, Mla, ModelArchitecture, MoeFfn
+from sim.models.architecture import Attention, DenseFfn, Gqa, Layer, Mla, ModelArchitecture, MoeFfn, counted
 from sim.models.dtypes import SCALE_BLOCK
 
 
@@ -23,7 +23,7 @@ def layout_problem(model: ModelArchitecture, parallel: Parallel, weights: str) -
         _context_problem(parallel)
         or _pipeline_problem(model, parallel)
         or next(
-            (p for layer in dict.fromkeys(model.layers) if (p := _layer_problem(layer, parallel, weights))),
+            (p for layer, _ in counted(model.layers) if (p := _layer_problem(layer, parallel, weights))),
             None,
         )
         or _expert_parallel_problem(model, parallel)

@@ -15,6 +15,7 @@ the largest window takes that part.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from sim.deployment.activations import activation_bytes
@@ -94,7 +95,7 @@ class MemoryMap:
 def memory_map(deployment: Deployment) -> MemoryMap:
     """The memory map of a deployment, whether it fits or not."""
     layers = stage_layers(deployment.model, deployment.parallel.pp)
-    stages = tuple(_stage(deployment, stage, len(layers), held) for stage, held in enumerate(layers))
+    stages = tuple(_stages(deployment, layers))
     blocks = min(_blocks(stage, deployment) for stage in stages)
     per_sequence = max(math.ceil(stage.sequence / stage.block) if stage.block else 0 for stage in stages)
     parallel, size = deployment.parallel, deployment.engine.block_size
@@ -121,6 +122,20 @@ def _growth(deployment: Deployment, layers: tuple[Layer, ...], last: bool) -> Ca
     drafting = () if drafter is None else drafter.drafter.layers * drafter.modules
     precision, parallel = deployment.precision, deployment.parallel
     return cache_growth((*layers, *drafting), precision.kv_cache, parallel.tp, deployment.engine.expand_mla)
+
+
+def _stages(deployment: Deployment, layers: tuple[tuple[Layer, ...], ...]) -> Iterator[StageMemory]:
+    """Stage by stage; stages of the same layers between the first and the last are alike."""
+    alike: dict[tuple[int, ...], StageMemory] = {}
+    last = len(layers) - 1
+    for stage, held in enumerate(layers):
+        if stage in (0, last):
+            yield _stage(deployment, stage, len(layers), held)
+            continue
+        key = tuple(map(id, held))
+        if key not in alike:
+            alike[key] = _stage(deployment, stage, len(layers), held)
+        yield replace(alike[key], stage=stage)
 
 
 def _stage(deployment: Deployment, stage: int, of: int, layers: tuple[Layer, ...]) -> StageMemory:

@@ -9,11 +9,10 @@
 Attention-dp ranks each hold a full set of everything but experts.
 """
 
-from collections import Counter
 from collections.abc import Iterable
 
 from sim.deployment.deployment import Parallel, Precision
-from sim.models.architecture import Gqa, Layer, ModelArchitecture
+from sim.models.architecture import Gqa, Layer, ModelArchitecture, counted
 from sim.models.dtypes import weight_bytes_per_value
 from sim.models.matrices import KINDS, Kind, Matrix, layer_matrices, vectors
 
@@ -32,7 +31,7 @@ def stage_weights(
         first, last: whether the stage holds the embedding, and the final norm and head.
     """
     params: dict[Kind, float] = dict.fromkeys(KINDS, 0.0)
-    for layer, count in Counter(layers).items():
+    for layer, count in counted(layers):
         params["norms"] += count * vectors(layer, model.hidden)
         for matrix in layer_matrices(layer, model.hidden):
             params[matrix.kind] += count * _share(matrix, layer, parallel)

@@ -4,6 +4,8 @@ Every dimension is the checkpoint's own. Accounting (parameters, KV bytes, FLOPs
 `sim.models.accounting`; nothing here knows a chip or a layout.
 """
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -149,3 +151,17 @@ class ModelArchitecture:
     published_active: float = 0.0
     exact_total: int | None = None
     source: str = ""
+
+
+def counted(layers: Iterable[Layer]) -> list[tuple[Layer, int]]:
+    """Each different layer with how often it occurs, in order of first appearance.
+
+    By identity, then by value: a layer's hash takes all its numbers, and identical layers mostly are one
+    object.
+    """
+    objects = list(layers)
+    times = Counter(map(id, objects))
+    by_value: Counter[Layer] = Counter()
+    for layer in {id(layer): layer for layer in objects}.values():
+        by_value[layer] += times[id(layer)]
+    return list(by_value.items())

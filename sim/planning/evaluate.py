@@ -4,6 +4,7 @@ The same function runs in this process, in a worker process, on another machine.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
@@ -29,12 +30,14 @@ class Task:
         key: what the caller knows it by.
         text: the resolved scenario as JSON; base: the folder its relative paths start from.
         name: the scenario file's name, for errors.
+        draw: path or group of a figure → its quantile.
     """
 
     key: str
     text: str
     base: str
     name: str
+    draw: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,4 +67,4 @@ def scenario_of(task: Task) -> Scenario:
     """
     tree = cast("Tree", json.loads(task.text))
     spec = documents.validate(ScenarioSpec, tree, name=task.name)
-    return Scenario(task.name, Path(task.base), tree, spec, Document(task.name, tree))
+    return Scenario(task.name, Path(task.base), tree, spec, Document(task.name, tree), task.draw)

@@ -4,6 +4,7 @@ from sim.report.explain_page import html_explain
 from sim.report.memory_page import html_memory_curve
 from sim.report.network_page import html_network
 from sim.report.operators_page import html_operators
+from sim.report.plan_page import html_plan
 from sim.report.run_page import html_report
 from sim.report.run_trace import write_run_trace
 from sim.report.serving_page import html_validate_serving
@@ -15,6 +16,7 @@ __all__ = [
     "html_memory_curve",
     "html_network",
     "html_operators",
+    "html_plan",
     "html_report",
     "html_sweep",
     "html_validate_serving",

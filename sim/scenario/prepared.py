@@ -1,10 +1,11 @@
 """A scenario's figures resolved: the deployment on its cluster, and every figure it rests on."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sim.deployment import Deployment, MemoryMap, deploy, memory_map
 from sim.errors import UserError
-from sim.figures import Assumption, Resolution
+from sim.figures import Assumption, Figure, Resolution
 from sim.hardware import resolve_cluster
 from sim.models import build_model
 from sim.scenario.disaggregation import PrefillPoolSpec, check_pools, resolve_transfer
@@ -25,22 +26,23 @@ class PreparedPrefill:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What simulation and explanation start from."""
+    """What simulation and explanation start from; `figures` are those behind the assumptions, by path."""
 
     deployment: Deployment
     memory: MemoryMap
     assumptions: tuple[Assumption, ...]
+    figures: Mapping[str, Figure]
     prefill: PreparedPrefill | None = None
 
 
 def prepare(scenario: Scenario) -> Prepared:
-    """Resolves cluster and engine figures and lays the model out.
+    """Resolves cluster and engine figures, at the scenario's draw, and lays the model out.
 
     Raises:
         UserError: naming the scenario, for a layout that is impossible or does not fit.
     """
     spec = scenario.spec
-    hardware, engine = Resolution("cluster"), Resolution("deployment")
+    hardware, engine = Resolution("cluster", scenario.draw), Resolution("deployment", scenario.draw)
     try:
         cluster = resolve_cluster(spec.cluster, hardware)
         deployment = deploy(spec.deployment, build_model(spec.model), cluster, engine)
@@ -52,19 +54,21 @@ def prepare(scenario: Scenario) -> Prepared:
             f"{scenario.place('deployment.overlap')}: deployment.overlap: {deployment.overlap} shows only "
             f"where streams are simulated; give fidelity event instead of {spec.fidelity}, or overlap none"
         )
-    figures = [*hardware.assumptions, *engine.assumptions]
-    if spec.prefill is None:
-        return Prepared(deployment, memory_map(deployment), tuple(figures))
-    prefill = _prefill(scenario, spec.prefill, deployment, figures)
-    return Prepared(deployment, memory_map(deployment), tuple(figures), prefill)
+    taken = [hardware, engine]
+    prefill = None
+    if spec.prefill is not None:
+        prefill = _prefill(scenario, spec.prefill, deployment, taken)
+    assumptions = tuple(assumption for one in taken for assumption in one.assumptions)
+    figures = {path: figure for one in taken for path, figure in one.figures.items()}
+    return Prepared(deployment, memory_map(deployment), assumptions, figures, prefill)
 
 
 def _prefill(
-    scenario: Scenario, spec: PrefillPoolSpec, decode: Deployment, figures: list[Assumption]
+    scenario: Scenario, spec: PrefillPoolSpec, decode: Deployment, taken: list[Resolution]
 ) -> PreparedPrefill:
-    """The prefill pool; what it rests on is added to `figures`."""
-    hardware, engine = Resolution("prefill.cluster"), Resolution("prefill.deployment")
-    links = Resolution("transfer")
+    """The prefill pool; the resolutions of what it rests on are added to `taken`."""
+    names = ("prefill.cluster", "prefill.deployment", "transfer")
+    hardware, engine, links = (Resolution(name, scenario.draw) for name in names)
     try:
         cluster = resolve_cluster(spec.cluster, hardware)
         pool = deploy(spec.deployment, decode.model, cluster, engine)
@@ -72,5 +76,5 @@ def _prefill(
     except UserError as error:
         raise UserError(f"{scenario.place('prefill')}: prefill.{error}") from None
     transfer = resolve_transfer(scenario.spec.transfer, decode, links)
-    figures += [*hardware.assumptions, *engine.assumptions, *links.assumptions]
+    taken += [hardware, engine, links]
     return PreparedPrefill(pool, memory_map(pool), spec.router, transfer)

@@ -1,7 +1,7 @@
 """A scenario: read, overridden, resolved and checked, ready to be simulated or explained."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -28,6 +28,7 @@ class Scenario:
         tree: the resolved tree, as written: quantities with their units, figures with their sources.
         spec: the same, checked.
         document: the file as read; without its lines where an override may have changed what they say.
+        draw: path or group of a figure → u in [0, 1], its quantile; a figure without one takes its value.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Scenario:
     tree: Tree
     spec: ScenarioSpec
     document: documents.Document
+    draw: Mapping[str, float] | None = None
 
     def place(self, field: str) -> str:
         """Where a field of the tree stands, as errors begin: the file, and the line if the file states it."""
@@ -55,6 +57,10 @@ class Scenario:
             UserError: where it cannot be written.
         """
         documents.write_text(path, self.resolved_text(path.parent))
+
+    def drawn(self, draw: Mapping[str, float]) -> "Scenario":
+        """This scenario with its figures at these quantiles of their ranges; its tree stays the same."""
+        return replace(self, draw=draw)
 
     def changed(self, sets: Sequence[str]) -> "Scenario":
         """This scenario with further `--set`s, applied from left to right; nothing is read again.

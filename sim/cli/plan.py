@@ -1,0 +1,118 @@
+"""`bandwall plan`: which layout on how many of which chips serves this traffic at least cost."""
+
+import gc
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sim.cli.options import HtmlFile, JsonFile
+from sim.cli.output import console, require_outputs, table, write_json, write_page
+from sim.cli.sweep import BackendName, Workers, progress_bar
+from sim.cli.wording import ABSENT, percent, significant
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sim.planning.plan.option import Option
+    from sim.planning.plan.result import PlanResult
+
+PlanFile = Annotated[Path, typer.Argument(metavar="PLAN", help="Plan file (YAML).", show_default=False)]
+ScenarioTarget = Annotated[
+    Path | None,
+    typer.Option(
+        "--scenario",
+        metavar="FILE",
+        help="Write one replica of the answer as a scenario that runs.",
+        show_default=False,
+    ),
+]
+RecordsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--inferencex",
+        metavar="FILE",
+        help="Write every simulated run as an InferenceX record (JSON).",
+        show_default=False,
+    ),
+]
+
+
+def plan(
+    file: PlanFile,
+    backend: BackendName = None,
+    workers: Workers = None,
+    json: JsonFile = None,
+    html: HtmlFile = None,
+    scenario: ScenarioTarget = None,
+    inferencex: RecordsFile = None,
+) -> None:
+    """Find the layout and the number of chips that serve a load within its SLO at least cost."""
+    import sim
+
+    require_outputs(file, json, html, scenario, inferencex, role="the plan")
+    gc.enable()  # a plan runs long enough for cycles to count
+    with progress_bar("layouts") as progress:
+        result = sim.plan(file, backend=backend, workers=workers, progress=progress)
+    write_json(json, result.to_json())
+    if html is not None:
+        write_page(html, sim.html_plan(result))
+    if scenario is not None:
+        result.scenario.write_resolved(scenario)
+    if inferencex is not None:
+        write_json(str(inferencex), result.inferencex())
+    _print_plan(console(json), result)
+
+
+def _print_plan(out: "Console", result: "PlanResult") -> None:
+    best = result.best
+    layouts = sum(s.layouts for s in result.searched)
+    simulated = sum(s.simulated for s in result.searched)
+    title = f"{result.name}: {result.spec.model} at {result.spec.rate:g} requests/s"
+    names = "fleet layout KV USD/1M ±95% kW J/tok tok/s/chip /user headroom N+1"
+    out.print(table(title, names.split(), [_row(option) for option in result.options], "lllrrrrrrrl"))
+    for rejected in result.rejected:
+        out.print(f"Out, {rejected.candidate}: {rejected.reason}", markup=False)
+    out.print(f"{layouts:,} layouts looked at, {simulated} simulated", style="dim", markup=False)
+    _print_loss(out, best)
+    _print_runner_up(out, result)
+    out.print("\nOne replica is started by", markup=False)
+    for command in result.launch.values():
+        out.print(f"  {command}", markup=False, soft_wrap=True)
+
+
+def _row(option: "Option") -> list[str]:
+    layout = option.ranked.screened.layout
+    sizes = [f"{n} {getattr(layout.parallel, n)}" for n in ("tp", "pp", "dp", "ep")]
+    cost = option.usd_per_million
+    figures = ("joules_per_output_token", "tokens_per_s_per_chip", "tokens_per_s_per_user")
+    return [
+        f"{option.replicas} × {layout.parallel.chips} {option.candidate}",
+        ", ".join(size for size in sizes if not size.endswith(" 1")) or "one chip",
+        layout.precision.kv_cache,
+        significant(cost.mean),
+        significant(cost.high - cost.mean),
+        significant(option.kilowatts),
+        *(significant(option.figures[name].mean) if name in option.figures else ABSENT for name in figures),
+        ("≥ " if option.open else "") + percent(option.headroom),
+        "yes" if option.loss.survives else f"+{option.loss.spare_servers} servers",
+    ]
+
+
+def _print_loss(out: "Console", best: "Option") -> None:
+    loss = best.loss
+    if loss.survives:
+        said = f"the {loss.replicas_left} replicas that are left carry the load"
+    else:
+        said = f"{loss.replicas_left} replicas are left, too few; {loss.spare_servers} spare servers help"
+    out.print(f"With one server down {said}.", markup=False)
+
+
+def _print_runner_up(out: "Console", result: "PlanResult") -> None:
+    needs = result.runner_up
+    if needs is None:
+        return
+    said = f"{needs.candidate} would draw level at {percent(needs.price)} of its cost"
+    if needs.replicas:
+        said += f", or with {needs.rate:.2f} times the requests/s of a replica ({needs.replicas} of them)"
+    out.print(f"{said}.", markup=False)

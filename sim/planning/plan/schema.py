@@ -1,0 +1,112 @@
+"""A capacity question as a user writes it."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Self, cast
+
+from pydantic import BaseModel, Field, field_validator, model_validator
+
+from sim import documents
+from sim.deployment.schema import PrecisionSpec
+from sim.documents import WRITTEN
+from sim.metrics import SloSpec
+from sim.planning.money import Money, Rental
+from sim.planning.sweep.schema import Sets
+from sim.units import Seconds
+
+_PERCENTILE = re.compile(r"(mean|p50|p90|p95|p99)_(ttft|tpot|itl|e2el)\Z")
+Size = Annotated[int, Field(ge=1, strict=True)]
+PositiveSeconds = Annotated[Seconds, Field(gt=0)]
+
+
+class CandidateSpec(BaseModel):
+    """One kind of cluster that may serve the traffic."""
+
+    model_config = WRITTEN
+
+    cluster: str = Field(description="catalogue name, or a path relative to the plan")
+    name: str = Field(default="", description="what it is called in tables; left out: the cluster's name")
+    set: Sets = Field(default_factory=dict[str, object], description="path → value, as of --set")
+
+
+class SearchSpec(BaseModel):
+    """What is tried, and how hard."""
+
+    model_config = WRITTEN
+
+    precision: Annotated[list[PrecisionSpec], Field(min_length=1)] = Field(
+        default_factory=lambda: [PrecisionSpec(weights="fp8", activations="fp8")],
+        description="precisions; one that a chip cannot multiply is left out there",
+    )
+    max_num_seqs: Annotated[list[Size], Field(min_length=1)] = Field(
+        default_factory=lambda: [256], description="batch limits, per attention-dp rank"
+    )
+    max_num_batched_tokens: Annotated[list[Size], Field(min_length=1)] = Field(
+        default_factory=lambda: [8192], description="token budgets of a step"
+    )
+    simulate: Size = Field(default=4, description="layouts of each candidate that are simulated")
+    requests: Size = Field(default=400, description="requests of one simulated run of one replica, at least")
+    replications: Annotated[int, Field(ge=2, le=100, strict=True)] = Field(
+        default=5, description="runs of the chosen fleet, each with a seed of its own"
+    )
+    tolerance: Annotated[float, Field(gt=0, le=0.5, strict=True)] = Field(
+        default=0.03, description="relative width at which the search for the knee stops"
+    )
+
+
+class PlanSpec(BaseModel):
+    """Serve this model for this traffic within these bounds: on what?"""
+
+    model_config = WRITTEN
+
+    schema_version: Annotated[int, Field(alias="schema", ge=1, le=1)] = 1
+    model: str = Field(description="catalogue name, or a path relative to the plan")
+    candidates: Annotated[list[CandidateSpec | str], Field(min_length=1)]
+    max_chips: Size = Field(default=256, description="of one candidate's fleet")
+    rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        description="requests/s that the fleet has to serve"
+    )
+    workload: dict[str, object] = Field(description="as in a scenario; its arrivals take a rate")
+    slo: SloSpec | None = Field(default=None, description="as in a scenario")
+    percentiles: dict[str, PositiveSeconds] = Field(
+        default_factory=dict[str, float], description="bounds such as p99_ttft: 2 s, p95_tpot: 50 ms"
+    )
+    engine: dict[str, object] = Field(
+        default_factory=dict[str, object], description="as in a deployment, for every layout"
+    )
+    search: SearchSpec = Field(default_factory=SearchSpec)
+    money: Money = Field(default_factory=Rental, description="how cost is counted")
+    seed: Annotated[int, Field(ge=0, strict=True)] = 0
+
+    @field_validator("percentiles")
+    @classmethod
+    def _known_percentiles(cls, bounds: dict[str, float]) -> dict[str, float]:
+        for name in bounds:
+            if not _PERCENTILE.match(name):
+                raise ValueError(f"'{name}' is no percentile; write p99_ttft, p95_tpot, mean_e2el …")
+        return bounds
+
+    @model_validator(mode="after")
+    def _bounds_something(self) -> Self:
+        if self.slo is None and not self.percentiles:
+            raise ValueError("a plan needs 'slo' or 'percentiles': without bounds one chip serves anything")
+        names = [candidate.name for candidate in self.clusters]
+        if len({*names}) < len(names):
+            raise ValueError("two candidates have the same name; give one a 'name' of its own")
+        return self
+
+    @property
+    def clusters(self) -> list[CandidateSpec]:
+        """The candidates, each with a name."""
+        full = [CandidateSpec(cluster=c) if isinstance(c, str) else c for c in self.candidates]
+        return [c if c.name else c.model_copy(update={"name": c.cluster}) for c in full]
+
+
+def read_plan(path: Path) -> PlanSpec:
+    """The question in a file.
+
+    Raises:
+        UserError: for a file that cannot be read or says what no plan says.
+    """
+    document = documents.load(path)
+    return documents.validate(PlanSpec, cast("dict[str, object]", document.tree), document=document)

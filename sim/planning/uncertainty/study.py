@@ -1,0 +1,97 @@
+"""A sensitivity study of a scenario: one output, all its uncertain factors, one of three methods."""
+
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from sim.errors import UserError, unknown
+from sim.planning.executors import make_executor
+from sim.planning.outputs import BY_NAME
+from sim.planning.uncertainty.factors import factors, task_at
+from sim.planning.uncertainty.sensitivity import Bar, Effect, Floats, Share, morris, sobol, tornado
+from sim.planning.uncertainty.spread import ranges, runs
+from sim.scenario.scenario import Scenario
+from sim.version import __version__
+
+Method = Literal["tornado", "morris", "sobol"]
+METHODS: tuple[str, ...] = get_args(Method)
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """What moves an output.
+
+    Attributes:
+        value: the output with every factor at its value (tornado only).
+        rows: the factors, the most influential first; runs: how many it took.
+    """
+
+    method: str
+    output: str
+    value: float | None
+    rows: tuple[Bar, ...] | tuple[Effect, ...] | tuple[Share, ...]
+    runs: int
+
+    def to_json(self) -> dict[str, object]:
+        """Plain data."""
+        return {
+            "schema": 1,
+            "version": __version__,
+            "method": self.method,
+            "output": self.output,
+            "value": self.value,
+            "runs": self.runs,
+            "factors": [asdict(row) for row in self.rows],
+        }
+
+
+def sensitivity(
+    scenario: Scenario,
+    output: str = "tokens_per_s_per_user",
+    *,
+    method: str = "tornado",
+    samples: int = 8,
+    vary: Mapping[str, str] | None = None,
+    backend: str | None = None,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Study:
+    """Which uncertain figure moves an output of a run.
+
+    Args:
+        output: a field of the run's record, one of `sim.planning.outputs`.
+        method: tornado (2 d + 1 runs), morris (samples · (d + 1)) or sobol (samples · (d + 2)).
+        samples: trajectories of Morris, base samples of Sobol.
+        vary, backend, workers, progress: as of `sim.uncertainty`.
+    Raises:
+        UserError: for an unknown method or output, or a run that is refused.
+    """
+    if method not in METHODS:
+        raise unknown("method", method, METHODS)
+    if output not in BY_NAME:
+        raise unknown("output", output, BY_NAME)
+    known = factors(scenario, ranges(vary or {}))
+    if not known:
+        raise UserError(f"{scenario.name}: no figure has a range, so that nothing can be varied; use --vary")
+    names = [factor.name for factor in known]
+    made = 0
+    with closing(make_executor(backend, workers)) as executor:
+
+        def model(u: Floats) -> Floats:
+            nonlocal made
+            made += len(u)
+            tasks = [task_at(scenario, known, row, str(i)) for i, row in enumerate(u.tolist())]
+            found = [None if r is None else BY_NAME[output].of(r) for r in runs(tasks, executor, progress)]
+            return np.array([np.nan if value is None else value for value in found])
+
+        value: float | None = None
+        if method == "tornado":
+            value, rows = tornado(known, model)
+        elif method == "morris":
+            rows = morris(names, model, samples, scenario.spec.seed)
+        else:
+            rows = sobol(names, model, samples, scenario.spec.seed)
+    return Study(method, output, value, rows, made)
