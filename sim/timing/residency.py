@@ -17,8 +17,8 @@ from sim.operators.quantities import Array
 KEPT_SHARE = 0.3
 FALL = 4.0
 STREAMED_SHARE = 0.65
-"""Share of the level's bandwidth that one streaming kernel gets: 0.88 and 0.44 in quantisation kernels of H100
-and B200 (aiconfigurator tables), about 5 TB/s on both."""
+"""Share of the level's bandwidth that one streaming kernel gets: 0.88 and 0.44 in quantisation kernels of
+H100 and B200 (aiconfigurator tables), about 5 TB/s on both."""
 
 
 @dataclass(frozen=True, slots=True)
