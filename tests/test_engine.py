@@ -220,3 +220,33 @@ def test_least_outstanding_never_sends_to_a_busier_replica():
     table = serve_fleet(requests, LinearSurface(0.001, 1e-5, 0.0), config).requests
     assert table.replica[0] == 0
     assert table.replica[1] == 1
+
+
+def started(scheduler: dict[str, object]) -> float:
+    """When a request that comes at 0.505 s, while another decodes in steps of 10 ms, is first in a step."""
+    requests = Requests(np.array([0.0, 0.505]), np.array([100, 100]), np.array([200, 5]))
+    result = serve_fleet(requests, LinearSurface(0.01, 0.0, 0.0), lone(scheduler))
+    return float(result.requests.scheduled[1])
+
+
+def test_an_inbox_looked_at_every_few_steps_keeps_an_arrival_waiting():
+    """Looks fall every 8 decode steps after the prefill step: at 0.01 + 0.08·k."""
+    assert started({"rules": "sglang"}) == pytest.approx(0.51)
+    assert started({"rules": "sglang", "recv_interval": 8}) == pytest.approx(0.57)
+
+
+def test_a_held_back_prompt_starts_after_its_steps_or_when_enough_tokens_wait():
+    held = {"rules": "no-evict", "batch_wait_iters": 20}
+    assert started({"rules": "no-evict"}) == pytest.approx(0.51)
+    assert started(held | {"batch_wait_tokens": 5000.0}) == pytest.approx(0.71)
+    assert started(held | {"batch_wait_tokens": 50.0}) == pytest.approx(0.51)
+
+
+def test_without_eviction_nobody_starts_who_could_be_interrupted():
+    few = {"num_blocks": 20, "block_size": 16, "max_model_len": 320}
+    requests = Requests(np.zeros(6), np.full(6, 64), np.full(6, 90))
+    surface = LinearSurface(0.01, 1e-4, 0.0)
+    assert serve_fleet(requests, surface, lone(few)).requests.preemptions.sum() > 0
+    table = serve_fleet(requests, surface, lone(few | {"rules": "no-evict"})).requests
+    assert table.preemptions.sum() == 0
+    assert np.isfinite(table.finish).all()

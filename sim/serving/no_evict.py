@@ -48,7 +48,7 @@ class NoEvictScheduler(Scheduler):
     def _holds_back(self, batch: Batch, budget: int) -> bool:
         """Whether prompts that could run beside the decodes wait for more of them."""
         config, known = self.config, self.book.known
-        if self.held_for >= config.batch_wait_iters or not batch.decodes:
+        if self.held_for >= config.batch_wait_iters or not batch.decodes or not self.waiting:
             return False
         head = self.waiting.head()
         if len(self.running) >= config.max_num_seqs or not self.has_room(head, MISS, known[head]):
