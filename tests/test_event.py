@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sim.deployment import Deployment
 from sim.deployment.deployment import Overlap, Speculation
 from sim.operators import BatchShape
-from sim.timing import Conditions, StepSurface, StepTimeline, make_timer
+from sim.timing import Conditions, PartsTimer, StepSurface, StepTimeline, make_timer
 from sim.timing.event import EventTimer
 from sim.timing.event.chip import Ran, SimulatedChip
 from sim.timing.event.halves import halved
@@ -50,7 +50,7 @@ DEPLOYMENTS: dict[str, Callable[[], Deployment]] = {
     "single-batch": lambda: ranks("single-batch"),
     "two-batch": lambda: ranks("two-batch"),
 }
-IN_ORDER = sorted(set(DEPLOYMENTS) - {"single-batch", "two-batch"})
+IN_ORDER = sorted(set(DEPLOYMENTS) - {"single-batch", "two-batch", "npu"})
 
 
 def shortened(deployment: Deployment, layers: int) -> Deployment:
@@ -89,7 +89,7 @@ def together(jobs: list[Job]) -> list[Ran]:
     """Jobs that all start at once."""
     env = simpy.Environment()
     chip = SimulatedChip(env, ("scale_up",))
-    ran = [Ran(job, 0.0) for job in jobs]
+    ran = [Ran(job, 0.0, env.event()) for job in jobs]
     for one in ran:
         env.process(chip.run(one))
     env.run()
@@ -262,6 +262,27 @@ def test_a_step_of_one_token_cannot_be_cut_in_two():
     one = batch_of("two-batch", 1, 1000)
     assert halved(one) is None
     assert {event.batch for event in shown("two-batch", one).events} == {0}
+
+
+def test_a_chip_whose_cores_hold_two_pieces_of_work_draws_the_next_weights_early():
+    batch = batch_of("npu", 32, 2000)
+    explained, added = timer("npu").explain(batch), timer("npu").breakdown(batch)
+    alone = PartsTimer.explain(timer("npu"), batch)
+    assert explained == added
+    assert explained.timeline is not None
+    started: dict[tuple[int, str], float] = {}
+    for event in explained.timeline.events:
+        if event.track == "compute stream":
+            started.setdefault((event.layer, event.operator), event.start)
+    early = [
+        e.operator
+        for e in explained.timeline.events
+        if e.track == HBM and e.start < started.get((e.layer, e.operator), 0.0)
+    ]
+    products = {o.name for o in alone.operators if o.group in ("attention", "shared_experts", "router")}
+    assert early
+    assert set(early) <= products | {"head", "ffn_up", "ffn_down"}
+    assert alone.light < explained.total < alone.total
 
 
 def test_traffic_of_others_slows_a_simulated_step():

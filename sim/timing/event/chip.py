@@ -3,7 +3,8 @@
 Each engine, HBM and each fabric tier does one second of work a second, shared max-min fairly among what is
 on it (sim.network.flows): what moves data, by the second of HBM's bandwidth that it takes. A pass sends its
 slices through HBM, matrix engines and vector engines, one behind the other; its loader runs at most `BUFFERS`
-slices ahead of the matrix engines, which is what the cores' memory holds.
+slices ahead of the matrix engines, which is what the cores' memory holds. Where it holds more, a copy stream
+draws the first weights of the next product as soon as the loader before it is done.
 """
 
 from collections.abc import Generator, Sequence
@@ -33,10 +34,18 @@ class Stage:
 
 @dataclass(slots=True)
 class Ran:
-    """One execution of a job: when, on which engines, and what its critical path consists of (s)."""
+    """One execution of a job: when, on which engines, and what its critical path consists of (s).
+
+    Attributes:
+        drained: happens when its last slice has arrived; early: happen when the slices drawn before its
+            start have, at the times `drawn`.
+    """
 
     job: Job
     start: float
+    drained: simpy.Event
+    early: tuple[simpy.Event, ...] = ()
+    drawn: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
     end: float = 0.0
     stages: list[tuple[Stage, ...]] = field(default_factory=list[tuple[Stage, ...]])
     parts: dict[Bound, float] = field(default_factory=dict[Bound, float])
@@ -65,19 +74,49 @@ class SimulatedChip:
         if job.launch > 0.0:
             yield env.timeout(job.launch)
             ran.add("launch", job.launch)
-        for sliced in job.passes:
-            began = env.now
+        drawing = [place for place, sliced in enumerate(job.passes) if sliced.memory > 0.0]
+        if not drawing:
+            ran.drained.succeed()
+        for place, sliced in enumerate(job.passes):
+            began, early = env.now, 0 if place else len(ran.early)
             stages = self._stages(sliced)
             if stages:
                 finished = [[env.event() for _ in range(sliced.slices)] for _ in stages]
+                if early:
+                    env.process(self._receive(ran, stages[0], finished[0]))
                 for k in range(len(stages)):
-                    env.process(self._work(stages, finished, k, sliced))
+                    env.process(self._work(stages, finished, k, sliced, 0 if k else early))
+                if place == max(drawing, default=-1):
+                    yield finished[0][-1]
+                    ran.drained.succeed()
                 yield finished[-1][-1]
                 ran.stages.append(stages)
                 _attribute(ran, stages, began)
         if job.transfer is not None:
             yield from self._move(ran)
         ran.end = env.now
+
+    def draw(self, ran: Ran) -> Process:
+        """The copy stream: draws the slices of a job that come before its start."""
+        sliced = ran.job.passes[0]
+        for arrived in ran.early:
+            began = self.env.now
+            yield self._draw(sliced)
+            ran.drawn.append((began, self.env.now))
+            arrived.succeed()
+
+    def _receive(self, ran: Ran, stage: Stage, finished: list[simpy.Event]) -> Process:
+        """Hands the slices drawn early to the engines."""
+        for arrived, (place, event) in zip(ran.early, enumerate(finished), strict=False):
+            yield arrived
+            stage.begin.append(ran.drawn[place][0])
+            stage.end.append(ran.drawn[place][1])
+            event.succeed()
+
+    def _draw(self, sliced: Sliced) -> simpy.Event:
+        """One slice out of HBM, at most at the kernel's own rate."""
+        unit = sliced.bus / sliced.memory
+        return self._engines.transfer({self._place[HBM]: 1.0}, sliced.bus / sliced.slices, unit)
 
     def _move(self, ran: Ran) -> Process:
         env, transfer = self.env, ran.job.transfer
@@ -102,19 +141,29 @@ class SimulatedChip:
         return tuple(Stage(track, seconds) for track, seconds in works if seconds > 0.0)
 
     def _work(
-        self, stages: tuple[Stage, ...], finished: list[list[simpy.Event]], k: int, sliced: Sliced
+        self,
+        stages: tuple[Stage, ...],
+        finished: list[list[simpy.Event]],
+        k: int,
+        sliced: Sliced,
+        early: int,
     ) -> Process:
-        """One engine's slices of a pass: each follows the engine before, the first needs a free buffer."""
+        """One engine's slices of a pass, but for `early` drawn already: each follows the engine before, the
+        first engine needs a free buffer."""
         stage, env = stages[k], self.env
-        unit = sliced.bus / sliced.memory if stage.track == HBM else 1.0
         place, each = self._place[stage.track], stage.work / sliced.slices
-        for i in range(sliced.slices):
+        if early:
+            yield finished[k][early - 1]
+        for i in range(early, sliced.slices):
             if k > 0:
                 yield finished[k - 1][i]
             elif i >= BUFFERS and len(stages) > 1:
                 yield finished[1][i - BUFFERS]
             stage.begin.append(env.now)
-            yield self._engines.transfer({place: 1.0}, each * unit, unit)
+            if stage.track == HBM:
+                yield self._draw(sliced)
+            else:
+                yield self._engines.transfer({place: 1.0}, each, 1.0)
             stage.end.append(env.now)
             finished[k][i].succeed()
 

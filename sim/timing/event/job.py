@@ -77,6 +77,8 @@ class Job:
         flops, hbm_bytes, wire_bytes: as in the breakdown, per chip.
         imbalance: share of its time alone in which the mean rank waits for the slowest.
         lane: the stream it is issued to where communication has one of its own.
+        ahead: slices of its first pass that the copy stream may draw before it starts: weights, which depend
+            on nothing, as far as the cores' memory holds them beside the work in hand.
     """
 
     operator: str
@@ -89,6 +91,7 @@ class Job:
     wire_bytes: float = 0.0
     imbalance: float = 0.0
     lane: Literal["compute", "communication"] = "compute"
+    ahead: int = 0
 
     @property
     def alone(self) -> float:
@@ -148,15 +151,26 @@ def job(operator: Operator, weights: tuple[float, ...], rates: Rates, cluster: C
         total(sum((one.alone.total for one in passes), np.zeros(1)))
         for passes in (work.passes, work.balanced)
     )
+    passes = tuple(_sliced(one, total) for one in work.passes)
+    ahead = _ahead(operator, total, rates) * passes[0].slices if isinstance(operator, Gemm) else 0.0
     return Job(
         operator.name,
         operator.group,
         total(work.launch),
-        tuple(_sliced(one, total) for one in work.passes),
+        passes,
         flops=total(operator.flops),
         hbm_bytes=total(operator.hbm_bytes),
         imbalance=max(0.0, 1.0 - balanced / alone) if work.balanced and alone > 0 else 0.0,
+        ahead=int(ahead),
     )
+
+
+def _ahead(gemm: Gemm, total: Callable[[Array], float], rates: Rates) -> float:
+    """Share of a product's bytes that half of the cores' memory takes of its weights, on chips whose cores
+    hold two pieces of work."""
+    if not rates.prefetches:
+        return 0.0
+    return min(gemm.weight_bytes, rates.cores * rates.scratchpad / 2.0) / total(gemm.hbm_bytes)
 
 
 def _copying(sent: LinkTime, rates: Rates) -> Array:

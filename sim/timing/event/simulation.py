@@ -1,7 +1,11 @@
-"""Running a program on the simulated chip: each stream takes its kernels in issue order."""
+"""Running a program on the simulated chip: each stream takes its kernels in issue order.
+
+The copy stream of a chip that prefetches (`Job.ahead`) is a process beside each stream.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import simpy
 
@@ -36,7 +40,7 @@ def run(program: Program, one_stream: bool) -> Simulated:
     """
     env = simpy.Environment()
     chip = SimulatedChip(env, _tiers(program.issues))
-    ran = [Ran(issue.job, 0.0) for issue in program.issues]
+    ran = [Ran(issue.job, 0.0, env.event()) for issue in program.issues]
     done = [env.event() for _ in ran]
     cause = [-1] * len(ran)
 
@@ -55,8 +59,17 @@ def run(program: Program, one_stream: bool) -> Simulated:
             done[place].succeed()
             previous = place
 
+    def copies(places: Sequence[int]) -> Process:
+        for before, place in pairwise(places):
+            if ran[place].early:
+                yield ran[before].drained
+                yield from chip.draw(ran[place])
+
     for places in _streams(program.issues, one_stream):
+        for place in places[1:]:
+            ran[place].early = tuple(env.event() for _ in range(ran[place].job.ahead))
         env.process(stream(places))
+        env.process(copies(places))
     env.run()
     return Simulated(tuple(ran), tuple(cause), chip.tracks)
 

@@ -1,7 +1,8 @@
 """The timer of the event fidelity.
 
 `explain` simulates the step. `durations` adds up what its operators take alone, which is the same where one
-stream issues them one behind the other, and subtracts what overlapping streams hide (hiding.py).
+stream issues them one behind the other, and subtracts what overlapping streams hide (hiding.py), that of the
+copies which prefetch weights included.
 """
 
 from collections.abc import Sequence
@@ -52,14 +53,14 @@ class EventTimer(PartsTimer):
 
     def hidden_decodes(self, decodes: int, mean_contexts: Array, conditions: Conditions = CALM) -> Array:
         """What overlapping streams hide of decode-only steps."""
-        if self._in_order:
+        if self._adds_up:
             return np.zeros_like(mean_contexts)
         hidden = self._hidden_time(conditions)
         return np.array([hidden.decodes(decodes, mean) for mean in mean_contexts.tolist()])
 
     def hidden_mixed(self, tokens: int, conditions: Conditions = CALM) -> float:
         """What overlapping streams hide of a step with prefill."""
-        return 0.0 if self._in_order else self._hidden_time(conditions).mixed(tokens)
+        return 0.0 if self._adds_up else self._hidden_time(conditions).mixed(tokens)
 
     def _hidden_time(self, conditions: Conditions) -> HiddenTime:
         if conditions not in self._hiding:
@@ -73,7 +74,7 @@ class EventTimer(PartsTimer):
         chip, whole = rates(self.deployment.cluster.chip, conditions), self.micro_batch(batch)
         serial = self._program([whole], whole, chip, conditions.epoch)
         todo = self._program(self._micro_batches(batch), whole, chip, conditions.epoch)
-        simulated = run(todo, one_stream=False)
+        simulated = run(todo, self._one_stream)
         since, until = (simulated.ran[mark].end for mark in todo.cycle)
         return (
             sum(issue.job.alone * issue.times for issue in serial.issues)
@@ -83,14 +84,14 @@ class EventTimer(PartsTimer):
 
     def breakdown(self, batch: BatchShape, conditions: Conditions = CALM) -> StepBreakdown:
         """The step operator by operator, simulated only where that makes a difference."""
-        return super().explain(batch, conditions) if self._in_order else self.explain(batch, conditions)
+        return super().explain(batch, conditions) if self._adds_up else self.explain(batch, conditions)
 
     def explain(self, batch: BatchShape, conditions: Conditions = CALM) -> StepBreakdown:
         """The step as simulated; an operator's time is its share of the critical path."""
         chip = rates(self.deployment.cluster.chip, conditions)
         whole = self.micro_batch(batch)
         todo = self._program(self._micro_batches(batch), whole, chip, conditions.epoch)
-        simulated = run(todo, self._in_order)
+        simulated = run(todo, self._one_stream)
         critical = critical_path(todo, simulated)
         critical = [_idle(span, 1.0 - whole.of / self.deployment.parallel.pp) for span in critical]
         host = self._host(batch, whole, critical, simulated.end, conditions)
@@ -101,7 +102,7 @@ class EventTimer(PartsTimer):
 
     def _program(self, halves: Sequence[MicroBatch], whole: MicroBatch, chip: Rates, epoch: int) -> Program:
         layers = self.deployment.model.layers
-        cycles = self._repeated.times if self._whole_model else 1 if self._in_order else CYCLES
+        cycles = self._repeated.times if self._whole_model else 1 if self._adds_up else CYCLES
         simulated, left_out = simulated_layers(len(layers), self._repeated, cycles)
         end = self._repeated.start + min(cycles, self._repeated.times) * self._repeated.period
         counted = range(end - self._repeated.period, end)
@@ -125,9 +126,14 @@ class EventTimer(PartsTimer):
         )
 
     @property
-    def _in_order(self) -> bool:
-        """Whether one stream takes all kernels."""
+    def _one_stream(self) -> bool:
+        """Whether communication is issued behind computation."""
         return self.deployment.overlap == "none"
+
+    @property
+    def _adds_up(self) -> bool:
+        """Whether a step is the sum of its kernels: one stream, and no weights drawn before their product."""
+        return self._one_stream and not rates(self.deployment.cluster.chip, CALM).prefetches
 
     def _micro_batches(self, batch: BatchShape) -> list[MicroBatch]:
         halves = halved(batch) if self.deployment.overlap == "two-batch" else None
