@@ -24,11 +24,7 @@ Output = Annotated[
 ]
 Microbenchmark = Annotated[
     bool,
-    typer.Option(
-        "--microbenchmark",
-        help="Measure the device that PyTorch sees, instead of reading tables.",
-        is_flag=True,
-    ),
+    typer.Option("--microbenchmark", help="Measure the device that PyTorch sees, instead of reading tables."),
 ]
 
 
