@@ -159,14 +159,12 @@ def _request(
 def _phases(table: RequestTable, request: int) -> list[tuple[str, float, float]]:
     """(name, start, end) of what a finished request went through, without gap from arrival to finish."""
     moved = len(table.prefilled) > 0 and bool(np.isfinite(table.kv_transfer[request]))
-    ends = {"queueing": table.scheduled, "prefill": table.prefilled if moved else table.first_token}
+    ends = [("queueing", float(table.scheduled[request]))]
     if moved:
-        ends["transfer"] = table.prefilled + table.kv_transfer
-    ends["decode"] = table.finish
-    phases: list[tuple[str, float, float]] = []
-    now = float(table.arrival[request])
-    for name, column in ends.items():
-        end = float(column[request])
-        phases.append((name, now, end))
-        now = end
-    return phases
+        prefilled = float(table.prefilled[request])
+        ends += [("prefill", prefilled), ("transfer", prefilled + float(table.kv_transfer[request]))]
+    else:
+        ends.append(("prefill", float(table.first_token[request])))
+    ends.append(("decode", float(table.finish[request])))
+    starts = [float(table.arrival[request]), *(end for _, end in ends)]
+    return [(name, start, end) for (name, end), start in zip(ends, starts, strict=False)]
