@@ -81,4 +81,7 @@ _NAMED: dict[str, Callable[[ServingRow], bool]] = {
     "servers, TPOT": _of(("c3",), ("tpot",), *_CENTRE),
     "conversations, TPOT": _of(("c4",), ("tpot",), *_CENTRE),
     "conversations, TTFT": _of(("c4",), ("ttft",), *_CENTRE),
+    "disaggregated and large EP, throughput": _of(("d1",), ("output_tps", "input_tps"), "mean"),
+    "disaggregated, TPOT": _of(("d1",), ("tpot",), *_CENTRE),
+    "disaggregated, TTFT": _of(("d1",), ("ttft",), *_CENTRE),
 }

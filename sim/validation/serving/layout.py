@@ -21,12 +21,22 @@ def stated_layout(case: MeasuredCase, *, mixture: bool) -> dict[str, int] | None
     Args:
         mixture: whether the model has routed experts; a dense one has no ep.
     """
-    stated = case.parallelism
+    return layout_in(
+        case.parallelism, alone=as_number(case.parallelism.get("ep")) == case.devices, mixture=mixture
+    )
+
+
+def layout_in(stated: Mapping[str, object], *, alone: bool, mixture: bool) -> dict[str, int] | None:
+    """The layout of a tree of sizes, None where it has none.
+
+    Args:
+        alone: whether ep, where no other size is stated, is the number of chips.
+    """
     tp, pp, dp, ep = (_size(stated, name) for name in ("tp", "pp", "dp", "ep"))
     if tp is None and dp is None and ep is None:
         return None
     tp, pp, dp = tp or 1, pp or 1, dp or 1
-    if tp == dp == pp == 1 and ep is not None and ep == case.devices:
+    if alone and tp == dp == pp == 1 and ep is not None:
         dp = ep  # only the expert-parallel size is stated: attention is data parallel over the same chips
     if mixture and _attention_is_data_parallel(stated):
         tp, dp, ep = 1, tp * dp, tp * dp

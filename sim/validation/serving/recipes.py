@@ -19,8 +19,8 @@ _SHORT = 1024
 
 def harness_settings(case: MeasuredCase, family: str) -> dict[str, object]:
     """Engine settings of the case's harness; none where it is not one that we know."""
-    if not case.says("arrival", "inferencex"):
-        return {}
+    if not case.says("arrival", "inferencex") or "prefill" in case.parallelism:
+        return {}  # two pools have recipes of their own
     users = case.count("concurrency") or 1
     if family == "sglang":
         if case.gpu in _BLACKWELL:

@@ -23,9 +23,11 @@ from sim.validation.serving import workload as workloads
 from sim.validation.serving.cases import MeasuredCase, as_number
 from sim.validation.serving.layout import cluster_of, stated_layout
 from sim.validation.serving.names import catalogue_chip, catalogue_model, engine_of
+from sim.validation.serving.phases import Phase, overlaps_batches, placed, stated_phases, step_tokens
 from sim.validation.serving.precision import Types, types_of
 from sim.validation.serving.raw import read_lengths, read_recorded
 from sim.validation.serving.recipes import harness_settings
+from sim.validation.serving.speculation import speculation_of, stated_drafter
 from sim.validation.serving.workload import Workload
 
 Tree = dict[str, object]
@@ -59,10 +61,8 @@ class BuiltCase:
 def needs(case: MeasuredCase) -> str | None:
     """The missing feature that keeps a case from running, as far as its words tell; None for none."""
     w = case.workload
-    if w.get("disaggregated") or "prefill" in case.parallelism or "decode" in case.parallelism:
-        return f"{AT_SCALE}: disaggregation"
-    if w.get("spec_decode"):
-        return f"{AT_SCALE}: speculative decoding"
+    if (stated_drafter(case) or "mtp") != "mtp":
+        return "size of the draft model not known"
     if w.get("kv_offload"):
         return f"{AT_SCALE}: KV offload"
     if case.label[:2] == "c5":
@@ -96,12 +96,21 @@ def build(case: MeasuredCase, folder: Path) -> BuiltCase:
         "precision": _precision(types_of(case, model, _peaks(chip))),
         "engine": engine,
     }
+    if stated_drafter(case):
+        deployment["speculation"] = drafts = speculation_of(case)
+        deployment["engine"] = engine = _with_room_for_drafts(engine, drafts)
     lengths = _lengths(case)
-    layout, replicas = _layout(case, model, chip, deployment, lengths)
+    mixture = any(isinstance(layer.ffn, MoeFfn) for layer in load_model(model).layers)
+    if phases := stated_phases(case, mixture=mixture):
+        return _in_phases(case, model, chip, deployment, lengths, phases, folder)
+    if case.workload.get("disaggregated"):
+        raise NotRunnableError("layout of the pools not stated")
+    layout, replicas = _layout(case, model, chip, deployment, lengths, mixture)
     chips = layout["tp"] * layout["pp"] * layout["dp"]
     seats = cast("int", with_engine_defaults(engine)["max_num_seqs"]) * layout["dp"]
     part = _workload(case, lengths, folder, seats, replicas)
-    scenario = _scenario(case, model, chip, chips, deployment | {"parallel": layout}, part.tree, folder)
+    where: Tree = {"cluster": cluster_of(chip, chips), "deployment": deployment | {"parallel": layout}}
+    scenario = _scenario(case, model, where, part.tree, folder)
     return BuiltCase(scenario, family, replicas, part.share)
 
 
@@ -111,22 +120,43 @@ def _found(kind: str, wanted: str, found: str | None) -> str:
     return found
 
 
-def _scenario(
+def _in_phases(
     case: MeasuredCase,
     model: str,
     chip: str,
-    chips: int,
     deployment: Tree,
-    workload: Tree,
+    lengths: tuple[float, float],
+    phases: Mapping[str, Phase],
     folder: Path,
-) -> Scenario:
-    tree: Tree = {
-        "schema": 1,
-        "model": model,
-        "cluster": cluster_of(chip, chips),
-        "deployment": deployment,
-        "workload": workload,
-    }
+) -> BuiltCase:
+    """Both phases under the load that was measured, or the one that was, under as much as it can take."""
+    family = cast("str", cast("Tree", deployment["engine"])["family"])
+    if len(phases) > 1:
+        part = _closed_loop(case, lengths)
+    elif "decode" in phases:
+        if case.count("batch_per_gpu") is None:
+            raise NotRunnableError("batch of the decode phase not stated")
+        part = Workload(workloads.idle(), 1)
+    else:
+        layout = phases["prefill"].layout
+        deployment = deployment | {"engine": _with_step_of(case, deployment, layout["tp"] * layout["pp"])}
+        part = workloads.at_once(case, workloads.offline_count(case), (lengths[0], 1.0), 0)
+    if overlaps_batches(case):
+        deployment = deployment | {"overlap": "two-batch"}
+    tree = placed(phases, chip, deployment, early=family == "sglang")
+    return BuiltCase(_scenario(case, model, tree, part.tree, folder), family, 1, part.share)
+
+
+def _with_step_of(case: MeasuredCase, deployment: Tree, chips: int) -> Tree:
+    engine, tokens = cast("Tree", deployment["engine"]), step_tokens(case)
+    return engine if tokens is None else engine | {"max_num_batched_tokens": tokens * chips}
+
+
+def _scenario(case: MeasuredCase, model: str, where: Tree, workload: Tree, folder: Path) -> Scenario:
+    """`where`: the cluster and the deployment on it, and those of a second pool."""
+    tree: Tree = {"schema": 1, "model": model, **where, "workload": workload}
+    if "overlap" in cast("Tree", where["deployment"]):
+        tree["fidelity"] = "event"  # which alone has streams that overlap
     return scenario_of(Document(case.id, tree), folder)
 
 
@@ -181,6 +211,13 @@ def _with_room_for_a_prompt(engine: Tree, case: MeasuredCase) -> Tree:
     return engine | {"max_num_batched_tokens": needed}
 
 
+def _with_room_for_drafts(engine: Tree, drafts: Tree) -> Tree:
+    """As many sequences as a step holds with all their drafts."""
+    full, each = with_engine_defaults(engine), 1 + cast("int", drafts["num_speculative_tokens"])
+    seats = min(cast("int", full["max_num_seqs"]), cast("int", full["max_num_batched_tokens"]) // each)
+    return engine | {"max_num_seqs": seats}
+
+
 def _caches(case: MeasuredCase) -> bool:
     words = str(case.workload.get("prefix_cache") or "").lower()
     return words.startswith(("on", "enabled"))
@@ -201,18 +238,19 @@ def _lengths(case: MeasuredCase) -> tuple[float, float]:
     prompt, output = case.number("isl"), case.number("osl")
     if case.label[:2] == "a1" and output is None:
         return 1024.0, 128.0  # a step is priced from its own shape; its scenario only has to exist
+    if case.label[:2] == "d1" and output is None:
+        output = 1.0  # only what comes up to the first token was measured
     if prompt is None or output is None:
         raise NotRunnableError("lengths not stated")
     return prompt, output
 
 
 def _layout(
-    case: MeasuredCase, model: str, chip: str, deployment: Tree, lengths: tuple[float, float]
+    case: MeasuredCase, model: str, chip: str, deployment: Tree, lengths: tuple[float, float], mixture: bool
 ) -> tuple[dict[str, int], int]:
     """(layout of a replica, replicas)."""
     if case.devices is None:
         raise NotRunnableError("number of chips not stated")
-    mixture = any(isinstance(layer.ffn, MoeFfn) for layer in load_model(model).layers)
     stated = stated_layout(case, mixture=mixture)
     if stated is None:
         stated = _smallest(case, model, chip, deployment, lengths, mixture)
@@ -231,9 +269,9 @@ def _smallest(
         layout = {"tp": tp, "pp": 1, "dp": 1, "ep": tp if mixture else 1}
         if tp > devices:
             break
+        where: Tree = {"cluster": cluster_of(chip, tp), "deployment": deployment | {"parallel": layout}}
         try:
-            scenario = _scenario(case, model, chip, tp, deployment | {"parallel": layout}, idle, case.folder)
-            memory = prepare(scenario).memory
+            memory = prepare(_scenario(case, model, where, idle, case.folder)).memory
         except UserError:
             continue
         if memory.kv_tokens >= _ROOM_FOR * tokens:
@@ -254,10 +292,8 @@ def _workload(
         raise NotRunnableError("per-request records not at hand")
     if kind in ("a1", "b3"):
         return workloads.at_once(case, concurrency or 1, lengths, seats)
-    if kind == "b1":
-        if concurrency is None:
-            raise NotRunnableError("concurrency not stated")
-        return workloads.closed_loop(case, concurrency, lengths)
+    if kind in ("b1", "d1"):
+        return _closed_loop(case, lengths)
     table = read_lengths(case)
     if kind == "c3":
         rate = case.number("request_rate")
@@ -268,3 +304,10 @@ def _workload(
     if kind == "b2" and concurrency is not None and concurrency < count:
         return workloads.closed_loop(case, concurrency, lengths)
     return workloads.at_once(case, count, lengths, seats, table, folder)
+
+
+def _closed_loop(case: MeasuredCase, lengths: tuple[float, float]) -> Workload:
+    concurrency = case.count("concurrency")
+    if concurrency is None:
+        raise NotRunnableError("concurrency not stated")
+    return workloads.closed_loop(case, concurrency, lengths)
