@@ -169,8 +169,6 @@ def test_copies_of_a_dense_model_are_replicas_of_which_one_is_simulated(tmp_path
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"workload": {"disaggregated": True}}, "needs serving-at-scale: disaggregation"),
-        ({"workload": {"spec_decode": "MTP"}}, "needs serving-at-scale: speculative decoding"),
         ({"workload": {"kv_offload": "LMCache"}}, "needs serving-at-scale: KV offload"),
         ({"category_label": "c5 agentic trace replay"}, "needs serving-at-scale: agentic replay"),
         ({"category_label": "d2 production"}, "needs serving-at-scale: production"),
@@ -283,7 +281,7 @@ def test_a_report_has_every_metric_of_every_case_that_ran_and_counts_the_others(
         case(
             id="two", workload={"concurrency": 8}, metrics=metrics(output_tps_total=700.0, e2e_p90_ms=300.0)
         ),
-        case(id="left out", workload={"disaggregated": True}),
+        case(id="left out", workload={"kv_offload": "LMCache"}),
         case(id="too large", model="Llama-3.1-405B"),
     )
     report = validate_serving([path])
@@ -393,10 +391,10 @@ def test_a_benchmark_result_gets_the_arrivals_that_the_benchmark_draws(tmp_path)
 
 
 def test_the_page_shows_every_chart_and_reason(tmp_path):
-    path = catalogue(tmp_path, case(), case(id="left out", workload={"disaggregated": True}))
+    path = catalogue(tmp_path, case(), case(id="left out", workload={"kv_offload": "LMCache"}))
     page = sim.html_validate_serving(validate_serving([path]))
     assert "Time per output token" in page
-    assert "needs serving-at-scale: disaggregation" in page
+    assert "needs serving-at-scale: KV offload" in page
 
 
 @pytest.mark.skipif(not (SHARED / "validation").is_dir(), reason="no reference data in BANDWALL_SHARED")
@@ -422,7 +420,7 @@ def test_runs_are_results_of_the_engine(tmp_path):
 
 
 def test_the_command_prints_the_worst_first_and_writes_what_is_asked_for(tmp_path, capsys):
-    path = catalogue(tmp_path, case(), case(id="left out", workload={"disaggregated": True}))
+    path = catalogue(tmp_path, case(), case(id="left out", workload={"kv_offload": "LMCache"}))
     outputs = [tmp_path / name for name in ("r.json", "r.csv", "r.html")]
     options = [text for out in outputs for text in (f"--{out.suffix[1:]}", str(out))]
     assert execute(["validate", "serving", str(path), "--jobs", "1", *options]) == 0
