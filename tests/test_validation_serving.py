@@ -336,6 +336,22 @@ def test_a_server_case_draws_its_lengths_from_the_data_set(tmp_path):
     assert requests[-1, 0] == pytest.approx(len(requests) / 20.0, rel=0.1)
 
 
+def test_only_mlperf_draws_from_its_data_sets_and_a_step_holds_their_longest_prompt(tmp_path):
+    folder = tmp_path / "raw" / "MLPerf"
+    folder.mkdir(parents=True)
+    (folder / "lengths_llama3.1-8b.csv").write_text("input_length,output_length\n100,20\n20000,60\n")
+    changes: dict[str, object] = {
+        "engine": {"name": "TensorRT-LLM", "version": "1.0"},
+        "workload": {"isl": 200, "osl": 40, "n_requests": 8, "concurrency": None},
+    }
+    own = built(tmp_path, **changes, category_label="b2 offline max throughput").scenario.spec
+    mlperf = built(tmp_path, **changes, category_label="b4 MLPerf offline").scenario.spec
+    assert own.workload.prompt_tokens.value == 200
+    assert mlperf.workload.arrivals.process == "trace"
+    tokens = [spec.deployment.engine.max_num_batched_tokens for spec in (own, mlperf)]
+    assert tokens[0] < 20000 < tokens[1]
+
+
 def _trace(folder: Path, changes: dict[str, object]) -> Path:
     built(folder, **changes)
     return folder / "requests.csv"

@@ -168,11 +168,17 @@ def _per_token(decoding: Floats, output: Ints) -> Floats:
     return tpot
 
 
+_MLPERF = ("b4", "c3")
+"""Its scenarios, offline and server."""
+
+
 def read_lengths(case: MeasuredCase) -> NDArray[np.int64] | None:
-    """(input, output) lengths of the data set of a benchmark that publishes one for the case's model; None
-    where none lies beside the catalogue."""
+    """(input, output) lengths of MLPerf's samples for the model of one of its runs; None where none lie
+    beside the catalogue, and for a case of another benchmark."""
     from sim.validation.serving.names import plain
 
+    if case.label[:2] not in _MLPERF:
+        return None
     wanted = plain(case.model)
     for path in sorted((case.folder / "raw" / "MLPerf").glob("lengths_*.csv")):
         named = plain(path.stem.removeprefix("lengths_"))

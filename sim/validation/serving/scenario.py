@@ -205,7 +205,9 @@ def _with_room_for_a_prompt(engine: Tree, case: MeasuredCase) -> Tree:
     if full["enable_chunked_prefill"] or full["scheduler"] != "no-evict":
         return engine
     decodes = min(case.count("concurrency") or _SEATS, cast("int", full["max_num_seqs"]))
-    needed = int(case.number("isl") or 0) + decodes
+    samples = read_lengths(case)
+    longest = int(case.number("isl") or 0) if samples is None else int(samples[:, 0].max())
+    needed = longest + decodes
     if needed <= cast("int", full["max_num_batched_tokens"]):
         return engine
     return engine | {"max_num_batched_tokens": needed}
