@@ -48,16 +48,23 @@ def _print_comparison(out: "Console", found: "Comparison") -> None:
             f"{BY_NAME[c.output].title} {BY_NAME[c.output].unit}".rstrip(),
             significant(c.a),
             significant(c.b),
-            percent(c.b / c.a - 1.0) if c.a else ABSENT,
+            _change(c.a, c.b),
             *(f"{share:+.3g}" for share in c.shares.values()),
         )
         for c in found.outputs
         if c.a != c.b
     ]
-    columns = ("coming out", "A", "B", "B − A", *found.causes)
+    columns = ("coming out", "A", "B", "B − A", *(cause.replace(".", ".\n") for cause in found.causes))
     out.print(table(f"Shares of the difference, from {found.runs} runs", columns, shares))
     if found.merged:
         out.print("Causes were merged: finer ones are too many, or impossible together.", markup=False)
+
+
+def _change(a: float, b: float) -> str:
+    """The change from a to b: in percent, as a factor from ten times on."""
+    if not a:
+        return ABSENT
+    return percent(b / a - 1.0) if abs(b / a) < 10.0 else f"× {b / a:.3g}"
 
 
 def _short(value: object) -> str:
