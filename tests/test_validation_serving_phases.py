@@ -167,3 +167,10 @@ def test_a_step_has_room_for_the_drafts_of_all_its_sequences(tmp_path):
     deployment = prepare(build(read(tmp_path, **changes), tmp_path).scenario).deployment
     assert deployment.speculation is not None
     assert deployment.engine.max_num_seqs * 4 <= deployment.engine.max_num_batched_tokens
+
+
+def test_graphs_hold_the_drafts_of_every_sequence_that_may_run(tmp_path):
+    changes = {**DEEPSEEK, "category_label": "b1 single engine", "parallelism": {"tp": 16, "ep": 16}}
+    changes |= {"n_devices": 16, "workload": {"spec_decode": "MTP-3", "max_num_seqs": 1}}
+    deployment = prepare(build(read(tmp_path, **changes), tmp_path).scenario).deployment
+    assert max(deployment.host.graph_sizes) >= 4

@@ -65,7 +65,7 @@ def laid_out(
         parallel=parallel,
         replicas=spec.replicas,
         engine=_limits(spec.engine, model.context),
-        host=_host_costs(spec.engine, resolution),
+        host=_host_costs(spec.engine, 1 if speculation is None else speculation.queries, resolution),
         reserve=resolution.take("engine.reserve", spec.engine.reserve),
         startup=_startup(spec.engine, resolution),
         expert_skew=_expert_skew(spec.routing, model, resolution),
@@ -131,21 +131,22 @@ def _limits(engine: EngineSpec, context: int) -> EngineLimits:
     )
 
 
-def _host_costs(engine: EngineSpec, resolution: Resolution) -> HostCosts:
+def _host_costs(engine: EngineSpec, queries: int, resolution: Resolution) -> HostCosts:
     name = "overlapped" if engine.async_scheduling else "exposed"
     costs = engine.host.overlapped if engine.async_scheduling else engine.host.exposed
     return HostCosts(
         fixed=resolution.take(f"engine.host.{name}.fixed", costs.fixed),
         per_sequence=resolution.take(f"engine.host.{name}.per_sequence", costs.per_sequence),
-        graph_sizes=_decode_sizes(engine),
+        graph_sizes=_decode_sizes(engine, queries),
         launch=resolution.take("engine.host.launch", engine.host.launch),
         prefill_sizes=_prefill_sizes(engine),
     )
 
 
-def _decode_sizes(engine: EngineSpec) -> tuple[int, ...]:
+def _decode_sizes(engine: EngineSpec, queries: int) -> tuple[int, ...]:
+    """In tokens: a decode that verifies drafts has `queries` of them."""
     if engine.compiled is None:
-        return graph_sizes(min(engine.max_cudagraph_capture_size, 2 * engine.max_num_seqs))
+        return graph_sizes(min(engine.max_cudagraph_capture_size, 2 * queries * engine.max_num_seqs))
     return engine.compiled.decode_batches or (engine.max_num_seqs,)
 
 
@@ -190,7 +191,8 @@ def _as_compiled(compiled: CompiledSpec | None, precision: Precision, cluster: C
 def graph_sizes(most: int) -> tuple[int, ...]:
     """Batch sizes graphs are captured for: 1, 2, 4, then every 8 below 256 and every 16 up to `most`.
 
-    Source: vLLM's default `cudagraph_capture_sizes` (config/vllm.py), largest min(2·max_num_seqs, 512).
+    Source: vLLM's default `cudagraph_capture_sizes` (config/vllm.py), largest
+    min(2·(1 + drafts)·max_num_seqs, 512).
     """
     sizes = [1, 2, 4, *range(8, 256, 8), *range(256, most + 1, 16)]
     return tuple(size for size in sizes if size <= most)
