@@ -5,11 +5,13 @@
 mape is the mean of |error|, median_ape and p90_ape its quantiles, bias the mean of error.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sim.version import __version__
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +87,20 @@ def statistics(keys: Mapping[str, str], error: NDArray[np.float64], within: floa
         bias=float(error.mean()),
         within=within,
     )
+
+
+def comparison_json(
+    kind: str,
+    sections: Mapping[str, Sequence[Agreement]],
+    rows: Sequence[Compared],
+    skipped: Mapping[str, int],
+) -> dict[str, object]:
+    """A comparison as plain data: statistics by section, the rows, and what was left out and why."""
+    return {
+        "schema": 1,
+        "version": __version__,
+        "kind": kind,
+        **{name: [a.to_json() for a in found] for name, found in sections.items()},
+        "rows": [row.to_json() for row in rows],
+        "skipped": [{"reason": reason, "n": n} for reason, n in skipped.items()],
+    }

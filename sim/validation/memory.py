@@ -25,9 +25,8 @@ from sim.dram import (
 )
 from sim.dram.stream import PATTERNS, Pattern
 from sim.errors import UserError, unknown
-from sim.validation.agreement import Agreement, Compared, agreement
+from sim.validation.agreement import Agreement, Compared, agreement, comparison_json
 from sim.validation.memory_configs import read_system
-from sim.version import __version__
 
 _KEYS = ("pattern", "dram", "simulator", "metric")
 _NEEDED = ("simulator", "dram", "config_id", "pattern", "achieved_gb_s", "requests", "gen_args", "trace_hash")
@@ -58,16 +57,8 @@ class MemoryReport:
 
     def to_json(self) -> dict[str, object]:
         """Plain data."""
-        return {
-            "schema": 1,
-            "version": __version__,
-            "kind": "memory",
-            "overall": [a.to_json() for a in self.overall],
-            "groups": [a.to_json() for a in self.groups],
-            "patterns": [a.to_json() for a in self.patterns],
-            "rows": [row.to_json() for row in self.rows],
-            "skipped": [{"reason": reason, "n": n} for reason, n in self.skipped.items()],
-        }
+        sections = {"overall": self.overall, "groups": self.groups, "patterns": self.patterns}
+        return comparison_json("memory", sections, self.rows, self.skipped)
 
 
 def validate_memory(references: Sequence[Path], configs: Path, *, every: int = 1) -> MemoryReport:

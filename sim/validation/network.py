@@ -24,10 +24,9 @@ from sim.network.exchange import forwarding, low_latency
 from sim.network.group import levels
 from sim.network.stacks import Stack, stack
 from sim.operators.quantities import Array
-from sim.validation.agreement import Agreement, Compared, agreement
+from sim.validation.agreement import Agreement, Compared, agreement, comparison_json
 from sim.validation.measured_tables import MeasuredRow, read_tables
 from sim.validation.network_clusters import box_of, nodes_of
-from sim.version import __version__
 
 KEYS = ("operator", "chip", "dtype", "stack")
 _COLLECTIVE = ("chip", "op", "dtype", "framework", "version", "kernel", "num_gpus", "bytes", "latency_us")
@@ -60,15 +59,8 @@ class NetworkReport:
 
     def to_json(self) -> dict[str, object]:
         """Plain data."""
-        return {
-            "schema": 1,
-            "version": __version__,
-            "kind": "network",
-            "overall": [a.to_json() for a in self.overall],
-            "groups": [a.to_json() for a in self.groups],
-            "rows": [row.to_json() for row in self.rows],
-            "skipped": [{"reason": reason, "n": n} for reason, n in self.skipped.items()],
-        }
+        sections = {"overall": self.overall, "groups": self.groups}
+        return comparison_json("network", sections, self.rows, self.skipped)
 
 
 def validate_network(tables: Sequence[Path]) -> NetworkReport:
