@@ -36,20 +36,6 @@ _SHARES_OF_A_REQUEST = [1.0 / window for window in WINDOWS]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What an access gets.
-
-    Attributes:
-        fraction: of the peak; contiguous: bytes of a piece that one channel finds in a row, 0 without end.
-        cause: what most of the rest is lost to, "" where that was not derived.
-    """
-
-    fraction: float
-    contiguous: float
-    cause: str
-
-
-@dataclass(frozen=True, slots=True)
 class FractionTable:
     """Fractions and causes of loss by (rate, window, entry), flat, the entry fastest.
 

@@ -37,11 +37,6 @@ class Traffic:
         return float(self.prompt.mean()) * self.fresh
 
     @property
-    def mean_output(self) -> float:
-        """Output tokens of a request."""
-        return float(self.output.mean())
-
-    @property
     def decode_steps(self) -> float:
         """Decode steps of a request, never quite none."""
         return max(float((self.output - 1).mean()), _FEWEST_STEPS)
