@@ -192,6 +192,7 @@ def test_a_deployment_that_does_not_fit_says_by_how_much_and_what_would(tmp_path
         ("cluster.chip.memory.bandwith=6TB/s", "did you mean 'bandwidth'"),
         ("cluster.chip.memory.bandwidth=6 GB", "6 GB"),
         ("cluster.chip.memory.bandwidth=-6 TB/s", "negative"),
+        ("cluster.chip.memory.device=HBM33", "did you mean 'HBM3'"),
         ("cluster=h900-hgx", "did you mean"),
         ("deployment.parallel.tp=zwei", "zwei"),
         ("seed", "PATH=VALUE"),

@@ -1,7 +1,7 @@
 """Kinds of device memory: data pins of one stack or package, and the energy of moving a byte.
 
 pins · pin rate / 8 = B/s of one stack. Sources: JEDEC organisation (HBM2E JESD235D, HBM3 JESD238,
-HBM4 JESD270-4, GDDR6 and GDDR7 x32 devices, LPDDR5X x64 packages); energies are literature ranges,
+HBM4 JESD270-4, GDDR6 and GDDR7 x32 devices, LPDDR5 and LPDDR5X x64 packages); energies are literature ranges,
 access and interface together.
 """
 
@@ -27,6 +27,7 @@ PINS: dict[str, int] = {
     "GDDR6": 32,
     "GDDR6X": 32,
     "GDDR7": 32,
+    "LPDDR5": 64,
     "LPDDR5X": 64,
 }
 
@@ -39,6 +40,7 @@ ENERGY: dict[str, Figure] = {
     "GDDR6": _energy(7.5, 6.5, 8.5, "6.5-8.5 pJ/bit in the literature"),
     "GDDR6X": _energy(7.25, 6.5, 8.5, "7.25 pJ/bit announced (Micron, 2020), PAM4 signalling"),
     "GDDR7": _energy(6.0, 5.0, 7.0, "5-7 pJ/bit, PAM3 signalling, literature"),
+    "LPDDR5": _energy(4.5, 3.5, 6.0, "as LPDDR5X"),
     "LPDDR5X": _energy(4.5, 3.5, 6.0, "3.5-6 pJ/bit in the literature"),
 }
 

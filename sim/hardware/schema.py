@@ -8,9 +8,9 @@ from itertools import pairwise
 from math import prod
 from typing import Annotated, Literal, cast
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from sim.errors import nearest
+from sim.errors import nearest, unknown
 from sim.figures import (
     BandwidthFigure,
     BytesFigure,
@@ -25,6 +25,7 @@ from sim.figures import (
 from sim.hardware.cluster import AlgorithmName, Topology
 from sim.hardware.fields import Count, Factor, FlopRate, Frequency, OpRate, Part, Power, Share, Size, Speed
 from sim.hardware.kernels import Dtype, Kernels
+from sim.hardware.memory_devices import PINS
 from sim.hardware.memory_profile import MemoryDeviceProfile
 
 
@@ -76,6 +77,12 @@ class MemoryProfile(Part):
     refresh: Literal["per-bank", "all-bank"] = "per-bank"
     ceiling: Speed | None = None
     ceiling_applies: bool = False
+
+    @model_validator(mode="after")
+    def _device_is_known(self) -> "MemoryProfile":
+        if self.device_profile is None and self.device not in PINS:
+            raise ValueError(unknown("memory device", self.device, PINS))
+        return self
 
 
 class DispatchProfile(Part):
