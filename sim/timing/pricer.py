@@ -58,14 +58,30 @@ class Pricer(Protocol):
         ...
 
 
-class AnalyticPricer:
-    """Mechanistic closed forms: tiles and waves, launches, sampled loads, collective algorithms."""
-
-    source = "analytic"
+class KernelPricer:
+    """What every price of real kernels shares: whole tiles, what DRAM gives them, the engine's host."""
 
     def __init__(self, rates: Rates, cluster: Cluster) -> None:
         self._rates = rates
         self._cluster = cluster
+
+    def chunk_key(self, new: int, past: int) -> tuple[int, int]:
+        """Kernels pad chunks to whole tiles."""
+        return padded_rows(new), -(-past // TILE)
+
+    def dram(self, operator: Operator) -> DramUse | None:
+        """The operator's access and its f_dram; None for communication."""
+        return self._rates.of_operator(operator)
+
+    def host(self, fixed: float, per_sequence: float) -> tuple[float, float]:
+        """As the engine has them."""
+        return fixed, per_sequence
+
+
+class AnalyticPricer(KernelPricer):
+    """Mechanistic closed forms: tiles and waves, launches, sampled loads, collective algorithms."""
+
+    source = "analytic"
 
     def price(self, operator: Operator) -> Priced:
         """Seconds of one execution by cause, over all cases."""
@@ -89,18 +105,6 @@ class AnalyticPricer:
     def prefill(self, attention: PrefillAttention) -> float:
         """Seconds of one prefill attention."""
         return sum(price_prefill(attention, self._rates))
-
-    def chunk_key(self, new: int, past: int) -> tuple[int, int]:
-        """Kernels pad chunks to whole tiles."""
-        return padded_rows(new), -(-past // TILE)
-
-    def dram(self, operator: Operator) -> DramUse | None:
-        """The operator's access and its f_dram; None for communication."""
-        return self._rates.of_operator(operator)
-
-    def host(self, fixed: float, per_sequence: float) -> tuple[float, float]:
-        """As the engine has them."""
-        return fixed, per_sequence
 
 
 class RooflinePricer:

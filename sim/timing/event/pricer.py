@@ -6,27 +6,20 @@ makespan is known (sim.timing.passes). A test holds the two equal.
 
 import numpy as np
 
-from sim.hardware.cluster import Cluster
 from sim.operators import Collective, ExpertExchange, Hop, Operator, PrefillAttention
-from sim.operators.chunks import TILE, padded_rows
 from sim.operators.quantities import Array
 from sim.timing.attention import prefill_work
 from sim.timing.event.job import kernel, transfer_seconds
 from sim.timing.links import link_time
 from sim.timing.passes import SLICES, Alone, Pass
 from sim.timing.priced import Priced
-from sim.timing.rates import Rates
-from sim.timing.timer import DramUse
+from sim.timing.pricer import KernelPricer
 
 
-class EventPricer:
+class EventPricer(KernelPricer):
     """Prices operators as they run alone."""
 
     source = "event"
-
-    def __init__(self, rates: Rates, cluster: Cluster) -> None:
-        self._rates = rates
-        self._cluster = cluster
 
     def price(self, operator: Operator) -> Priced:
         """Seconds of one execution by the engine on its critical path, over all cases."""
@@ -49,18 +42,6 @@ class EventPricer:
         longest = max(matrix, work.softmax, work.memory)
         attend = (matrix + work.softmax + work.memory + (n - 1.0) * longest) / n
         return float(rates.kernels.prefill_launch + rates.gap + attend + work.passes)
-
-    def chunk_key(self, new: int, past: int) -> tuple[int, int]:
-        """Kernels pad chunks to whole tiles."""
-        return padded_rows(new), -(-past // TILE)
-
-    def dram(self, operator: Operator) -> DramUse | None:
-        """The operator's access and its f_dram; None for communication."""
-        return self._rates.of_operator(operator)
-
-    def host(self, fixed: float, per_sequence: float) -> tuple[float, float]:
-        """As the engine has them."""
-        return fixed, per_sequence
 
 
 def _alone(passes: tuple[Pass, ...]) -> Alone:
