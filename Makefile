@@ -48,7 +48,7 @@ lock:
 	CUSTOM_COMPILE_COMMAND="make lock" $(PYTHON) -m piptools compile --quiet $(LOCK) -o requirements.lock pyproject.toml
 	CUSTOM_COMPILE_COMMAND="make lock" $(PYTHON) -m piptools compile --quiet $(LOCK) --extra dev -o requirements-dev.lock pyproject.toml
 
-LOCK := --generate-hashes --allow-unsafe --strip-extras --all-build-deps --no-emit-index-url --no-emit-trusted-host \
+LOCK := --generate-hashes --allow-unsafe --no-strip-extras --all-build-deps --no-emit-index-url --no-emit-trusted-host \
 	--no-emit-options
 
 clean:
