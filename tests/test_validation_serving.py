@@ -85,6 +85,9 @@ def test_a_model_is_found_by_letters_and_digits_and_never_by_a_number_cut_short(
     ("gpu", "hardware", "ours"),
     [
         ("H100", "H100 SXM 80GB", "h100"),
+        ("H100", "H100 SXM 80GB with NVLink", "h100"),
+        ("H100", "H100 NVL 94GB", "h100-nvl"),
+        ("A100", "A100 SXM4 40 GB", "a100-40gb"),
         ("RTX PRO 6000", "NVIDIA RTX PRO 6000 Blackwell", "rtx-pro-6000"),
         ("Ascend", "Ascend Atlas 800 A3 (16 x 64GB dies)", "ascend-910c"),
         ("NoSuch", "NoSuch", None),

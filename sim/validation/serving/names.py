@@ -1,7 +1,8 @@
 """What a case calls its model, chip and engine, in the words of our catalogues.
 
 Names are compared by their letters and digits alone. A case may say more than a catalogue name ("-Instruct"
-behind it); a catalogue name may say more than a case ("-40gb"), if the case's hardware or notes say it too.
+behind it); a catalogue name may say more than a case ("-40gb", "-pcie"), if the case's hardware says that word
+too; the notes count for a memory size only, because they speak of PCIe and NVLink for other reasons.
 """
 
 import re
@@ -38,7 +39,8 @@ def _is_same_or_longer(case: str, ours: str) -> bool:
 
 def catalogue_chip(case: MeasuredCase) -> str | None:
     """The catalogue's name of the case's chip, None where it has none."""
-    wanted, printed, said = plain(case.gpu), plain(case.hardware), plain(case.hardware + case.notes)
+    wanted, printed = plain(case.gpu), plain(case.hardware)
+    said = _words(case.hardware) | {word for word in _words(case.notes) if word.endswith("gb")}
     for other, name in _OTHER_NAMES.items():
         if other in printed:
             return name
@@ -48,6 +50,11 @@ def catalogue_chip(case: MeasuredCase) -> str | None:
     if more:
         return more[0]
     return next((name for name in variants if plain(name) == wanted), None)
+
+
+def _words(text: str) -> set[str]:
+    """Words of letters and digits in lower case, a size and its unit as one: "40 GB" is "40gb"."""
+    return set(re.findall(r"[a-z0-9]+", re.sub(r"(?<=\d) (?=gb)", "", text.lower())))
 
 
 def engine_of(case: MeasuredCase) -> tuple[str, str]:
