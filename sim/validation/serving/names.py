@@ -1,8 +1,8 @@
 """What a case calls its model, chip and engine, in the words of our catalogues.
 
 Names are compared by their letters and digits alone. A case may say more than a catalogue name ("-Instruct"
-behind it); a catalogue name may say more than a case ("-40gb", "-pcie"), if the case's hardware says that word
-too; the notes count for a memory size only, because they speak of PCIe and NVLink for other reasons.
+behind it); a catalogue name may say more than a case ("-40gb", "-pcie"), if the case's hardware says that
+word too; the notes count for a memory size only, because they speak of PCIe and NVLink for other reasons.
 """
 
 import re
