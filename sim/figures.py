@@ -1,8 +1,17 @@
 """A Figure is a number that says how it is known: value, low, high, basis, source.
 
-Figures live only in schemas. `Figures.resolve` replaces each by one SI float, its value or, when
-a draw is given, its quantile under a triangular distribution with mode `value`, so that no
-formula, timer or engine ever sees a Figure.
+Figures live only in schemas. A `Resolution` replaces each by one SI float, its value or, when a draw is
+given, a quantile, so that no formula, timer or engine ever sees a Figure.
+
+low … high is the 90 % interval and `value` the median of a two-piece log-normal distribution:
+
+    x(u) = value · (end / value)^|t|,   t = Φ⁻¹(u) / Φ⁻¹(0.95), end = high for t > 0, low for t < 0
+
+so x(0.05) = low, x(0.5) = value, x(0.95) = high, and nothing is negative. Where low is 0 both pieces are
+normal, x(u) = value + |t| · (end − value). A figure whose value is its high end, as a datasheet's peak, never
+exceeds it. |Φ⁻¹(u)| ends at three deviations, and x at the physical bounds of the field (a share at 1, a
+count at 1). Source: the two-piece normal distribution, Wallis, "The two-piece normal, binormal, or double
+Gaussian distribution", Statistical Science 29 (2014), here through three quantiles.
 """
 
 import math
@@ -36,9 +45,16 @@ Basis = Literal["datasheet", "measured", "press", "estimate", "assumption", "uns
 _KEYS = ("value", "low", "high", "basis", "source", "group")
 
 
+LOW_END, HIGH_END = 0.05, 0.95
+"""u of the ends of a range."""
+_FARTHEST = 3.0
+"""Standard deviations at which a draw ends."""
+
+
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A number in SI units with its 90 % range, basis and source; `group` moves figures together."""
+    """A number in SI units with its 90 % range, basis and source; `group` moves figures together, `bounds` is
+    what no draw may leave."""
 
     value: float
     dimension: Dimension
@@ -47,17 +63,20 @@ class Figure:
     basis: Basis = "unstated"
     source: str = ""
     group: str = ""
+    bounds: tuple[float, float] = (0.0, math.inf)
 
     def quantile(self, u: float) -> float:
-        """Quantile `u` of the triangular distribution (low, value, high); the value without a range."""
+        """Quantile `u` in [0, 1] of what the figure may be; the value without a range."""
         if self.low is None or self.high is None or self.high <= self.low:
             return self.value
-        span, rise = self.high - self.low, self.value - self.low
-        if u * span < rise:
-            drawn = self.low + math.sqrt(u * span * rise)
+        t = _deviations(u) / _deviations(HIGH_END)
+        end = self.high if t > 0 else self.low
+        if self.low > 0:
+            drawn = self.value * (end / self.value) ** abs(t)
         else:
-            drawn = self.high - math.sqrt((1.0 - u) * span * (self.high - self.value))
-        return min(max(drawn, self.low), self.high)  # rounding must not leave the range
+            drawn = self.value + (end - self.value) * abs(t)
+        least, most = self.bounds
+        return min(max(drawn, least), most)
 
     def text(self) -> str:
         """The value with its unit and, if it has one, its range: '16 TFLOP/s (8 … 32)'."""
@@ -69,6 +88,15 @@ class Figure:
         if unit and low.endswith(f" {unit}") and high.endswith(f" {unit}"):
             low, high = low.removesuffix(f" {unit}"), high.removesuffix(f" {unit}")
         return f"{shown} ({low} … {high})"
+
+
+def _deviations(u: float) -> float:
+    """Φ⁻¹(u), within ±`_FARTHEST`."""
+    from statistics import NormalDist  # only draws need it
+
+    if not 0.0 < u < 1.0:
+        return math.copysign(_FARTHEST, u - 0.5)
+    return min(max(NormalDist().inv_cdf(u), -_FARTHEST), _FARTHEST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +133,11 @@ class Resolution:
         """The SI float of the figure at `path`, recorded as an assumption of the result."""
         full = f"{self.prefix}.{path}" if self.prefix else path
         self.assumptions.append(Assumption(full, figure.text(), figure.basis, figure.source))
+        return self.take_error(path, figure)
+
+    def take_error(self, path: str, figure: Figure) -> float:
+        """The SI float of what is no assumption of a profile: the model's own error."""
+        full = f"{self.prefix}.{path}" if self.prefix else path
         self.figures[full] = figure
         if not self.draw:
             return figure.value

@@ -26,15 +26,35 @@ def scenario(tmp_path: Path):
 
 
 def test_the_median_of_a_linear_toy_is_the_one_theory_gives():
-    """Σ of symmetric triangular figures is symmetric about the sum of their modes, with known variance."""
-    toys = [Figure(10.0, NUMBER, 8.0, 12.0), Figure(5.0, NUMBER, 4.0, 6.0)]
+    """A linear function of one figure has its median at the figure's; of two with narrow ranges, which are as
+    good as normal, at the sum of theirs, with variances that add up."""
+    toys = [Figure(10.0, NUMBER, 9.8, 10.2), Figure(5.0, NUMBER, 4.9, 5.1)]
     u = draws(["a", "b"], 20_000, 3)
     sums = [sum(toy.quantile(place) for toy, place in zip(toys, row, strict=True)) for row in u.tolist()]
+    deviation = math.hypot(0.2, 0.1) / 1.6448536
     found = band(sums)
-    deviation = math.sqrt(2.0**2 / 6 + 1.0**2 / 6)
-    assert found.p50 == pytest.approx(15.0, abs=0.02 * deviation + 0.01)
-    assert found.p90 - found.p50 == pytest.approx(found.p50 - found.p10, rel=0.05)
-    assert found.p90 - 15.0 == pytest.approx(1.2816 * deviation, rel=0.05)
+    assert found.p50 == pytest.approx(15.0, abs=0.02 * deviation)
+    assert found.p90 - 15.0 == pytest.approx(1.28155 * deviation, rel=0.03)
+    assert 15.0 - found.p10 == pytest.approx(1.28155 * deviation, rel=0.03)
+    assert band([3 * sum_ + 1 for sum_ in sums]).p50 == pytest.approx(3 * found.p50 + 1)
+
+
+def test_sampled_quantiles_of_a_product_are_those_of_its_logarithm():
+    """ln of a product of log-normal figures is normal: variances of the logarithms add up."""
+    toys = [Figure(10.0, NUMBER, 5.0, 20.0), Figure(3.0, NUMBER, 2.0, 4.5)]
+    u = draws(["a", "b"], 20_000, 3)
+    products = [toys[0].quantile(a) * toys[1].quantile(b) for a, b in u.tolist()]
+    deviation = math.hypot(math.log(2.0), math.log(1.5)) / 1.6448536
+    found = band(products)
+    assert found.p50 == pytest.approx(30.0, rel=0.01)
+    assert found.p90 == pytest.approx(30.0 * math.exp(1.28155 * deviation), rel=0.02)
+    assert found.p10 == pytest.approx(30.0 * math.exp(-1.28155 * deviation), rel=0.02)
+
+
+def test_the_sampled_ends_of_a_range_are_its_5_and_95_percent_quantiles():
+    figure = Figure(2.0, NUMBER, 1.5, 4.0)
+    sampled = [figure.quantile(place) for place in draws(["a"], 4_000, 1)[:, 0].tolist()]
+    assert np.quantile(sampled, [0.05, 0.5, 0.95]) == pytest.approx([1.5, 2.0, 4.0], rel=0.01)
 
 
 def test_each_factor_is_stratified_and_drawn_by_its_name_alone():
@@ -91,7 +111,7 @@ def test_a_tornado_moves_one_factor_at_a_time_and_knows_elasticities():
     known = [Factor(name, Figure(2.0, NUMBER, 1.0, 4.0)) for name in ("root", "square")]
 
     def model(u: Floats) -> Floats:
-        at = np.where(np.isnan(u), 2.0, np.where(u == 0.0, 1.0, 4.0))
+        at = np.where(np.isnan(u), 2.0, np.where(u < 0.5, 1.0, 4.0))
         return at[:, 0] ** 0.5 * at[:, 1] ** 2
 
     value, bars = tornado(known, model)
@@ -122,7 +142,9 @@ def test_every_figure_with_a_range_is_a_factor_of_a_run(scenario):
 def test_a_draw_moves_the_run_and_the_middle_of_no_draw_does_not(scenario):
     plain = sim.simulate(scenario).summary.values["mean_tpot_ms"]
     assert sim.simulate(scenario.drawn({})).summary.values["mean_tpot_ms"] == plain
-    slow = sim.simulate(scenario.drawn({"cluster.chip.kernels.gemm_hbm": 0.0})).summary.values["mean_tpot_ms"]
+    slow = sim.simulate(scenario.drawn({"cluster.chip.kernels.gemm_hbm": 0.05})).summary.values[
+        "mean_tpot_ms"
+    ]
     assert slow > plain
 
 
@@ -132,6 +154,46 @@ def test_the_spread_of_a_run_is_ordered_and_the_same_for_the_same_seed(scenario)
         assert output.p10 <= output.p50 <= output.p90
     assert found.bands["p99_tpot_ms"].p10 < found.bands["p99_tpot_ms"].p90
     assert sim.uncertainty(scenario, 8, backend="serial") == found
+
+
+def test_the_models_own_error_is_a_factor_of_each_class_of_operators_and_shown_alone(scenario):
+    erring = {factor.name for factor in factors(scenario) if factor.kind == "model error"}
+    assert {f"model_error.{name}.h100" for name in ("gemm", "prefill", "decode", "communication")} <= erring
+    slow = sim.simulate(scenario.drawn({"model_error.gemm.h100": 0.95})).summary.values["mean_tpot_ms"]
+    fast = sim.simulate(scenario.drawn({"model_error.gemm.h100": 0.05})).summary.values["mean_tpot_ms"]
+    assert fast < sim.simulate(scenario).summary.values["mean_tpot_ms"] < slow
+    found = sim.uncertainty(scenario, 8, backend="serial").model["mean_tpot_ms"]
+    assert found.band.p10 < found.band.p90
+    assert 0 < found.share <= 1
+
+
+def test_a_step_under_a_drawn_error_takes_the_factor_on_every_operator_of_the_class(scenario):
+    plain = sim.explain(scenario, decode=8, context=300, prefill=64).step
+    drawn = sim.explain(
+        scenario.drawn({"model_error.gemm.h100": 0.95}), decode=8, context=300, prefill=64
+    ).step
+    factor = next(f.figure.high for f in factors(scenario) if f.name == "model_error.gemm.h100")
+    ratios = {
+        round(after.time / before.time, 6)
+        for before, after in zip(plain.operators, drawn.operators, strict=True)
+        if before.time > 0
+    }
+    assert ratios == {1.0, round(factor, 6)}
+
+
+def test_a_chip_that_nobody_measured_errs_more_than_one_whose_kernels_were_fitted(tmp_path):
+    def widest(cluster: str) -> float:
+        loaded = sim.load(write_small(tmp_path), [f"cluster={cluster}"])
+        return max(f.figure.high for f in factors(loaded) if f.kind == "model error")
+
+    assert widest("h100-hgx") < widest("mi300x-platform")
+
+
+def test_mean_lengths_are_uncertain_unless_the_user_says_how(scenario):
+    loads = {factor.name for factor in factors(scenario) if factor.kind == "load"}
+    assert loads == {"workload.prompt_tokens.mean", "workload.output_tokens.value"}
+    own = factors(scenario, ranges({"workload.prompt_tokens.mean": "x0.5..x2"}))
+    assert [f.kind for f in own if f.name == "workload.prompt_tokens.mean"] == ["varied"]
 
 
 def test_what_a_user_varies_is_drawn_like_a_figure(scenario):
@@ -158,13 +220,18 @@ def test_a_faulty_range_is_one_sentence(vary, said):
         ranges({"p": vary})
 
 
-def test_run_prints_bands_and_writes_them(tmp_path, capsys):
-    command = ["run", str(write_small(tmp_path)), "--uncertainty", "4", "--json", "-"]
+def test_run_prints_bands_writes_them_and_draws_them_on_its_charts(tmp_path, capsys):
+    page = tmp_path / "run.html"
+    command = ["run", str(write_small(tmp_path)), "--uncertainty", "4", "--json", "-", "--html", str(page)]
     assert execute(command) == 0
     written, shown = capsys.readouterr()
     assert json.loads(written)["uncertainty"]["outputs"]["output_throughput"]["p50"] > 0
     assert "Under 4 draws" in shown
     assert "decided by" in shown
+    drawn = page.read_text()
+    assert "How sure it is" in drawn
+    assert drawn.count("Shaded: P10 to P90") >= 4
+    assert drawn.count("P10 to P90 of quantiles") == 3
 
 
 @pytest.mark.parametrize("method", ["tornado", "morris"])

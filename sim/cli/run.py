@@ -76,7 +76,7 @@ def run(
     if requests is not None:
         outcome.write_requests(requests)
     if html is not None:
-        write_page(html, sim.html_report(outcome))
+        write_page(html, sim.html_report(outcome, spread))
     thinned = sim.write_run_trace(outcome, timeline) if timeline is not None else ()
     out = console(json)
     print_outcome(out, outcome)

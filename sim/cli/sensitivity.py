@@ -7,7 +7,7 @@ import typer
 from sim.cli.options import FidelityName, JsonFile, ScenarioFile, Sets, overrides
 from sim.cli.output import console, require_outputs, table, write_json
 from sim.cli.sweep import BackendName, Workers, progress_bar
-from sim.cli.wording import ABSENT, significant
+from sim.cli.wording import ABSENT, percent, significant
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -78,19 +78,29 @@ def print_spread(out: "Console", spread: "Spread") -> None:
 
     rows = [
         (
-            BY_NAME[name].title,
+            output.title,
             *(significant(value) for value in (band.p10, band.p50, band.p90)),
-            BY_NAME[name].unit,
+            output.unit,
+            percent(spread.model[name].share) if name in spread.model else ABSENT,
             ", ".join(
-                f"{i.factor} {i.correlation:+.2f}" for i in spread.influences[name][:2] if i.correlation
+                f"{short(i.factor)} {i.correlation:+.2f}"
+                for i in spread.influences[name][:SHOWN_DECIDING]
+                if i.correlation
             ),
         )
-        for name, band in spread.bands.items()
+        for name, output in BY_NAME.items()
+        if (band := spread.bands.get(name)) is not None
     ]
     title = f"Under {spread.samples} draws of what is uncertain"
-    out.print(table(title, ("output", "P10", "P50", "P90", "", "decided by"), rows, "lrrrll"))
+    columns = ("output", "P10", "P50", "P90", "", "of it the model's", "decided by")
+    out.print(table(title, columns, rows, "lrrrlrl"))
     if spread.refused:
         out.print(f"{spread.refused} draws make the layout impossible and are left out", markup=False)
+
+
+def short(factor: str) -> str:
+    """A factor's name where there is little room: a figure of the chip without saying so."""
+    return factor.removeprefix("cluster.chip.")
 
 
 def _print_study(out: "Console", study: "Study") -> None:

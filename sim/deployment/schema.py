@@ -1,6 +1,7 @@
 """What a user may write under `deployment:`."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal, Self, cast
 
@@ -61,7 +62,7 @@ def _within_reason(skew: Figure) -> Figure:
     most = skew.value if skew.high is None else skew.high
     if most > MOST_SKEW:
         raise ValueError(f"{skew.text()} must not exceed {MOST_SKEW:g} (0 is uniform, a power law about 1.2)")
-    return skew
+    return replace(skew, bounds=(0.0, MOST_SKEW))
 
 
 POPULARITY = Figure(

@@ -9,6 +9,7 @@ vLLM reports it (accepted at position j / steps). Semantics of steps and KV slot
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal, Self, cast
@@ -41,7 +42,7 @@ ACCEPTANCE = Figure(
 def _probability(figure: Figure) -> Figure:
     if (figure.value if figure.high is None else figure.high) > 1:
         raise ValueError(f"{figure.text()} is a probability: at most 1 is allowed")
-    return figure
+    return replace(figure, bounds=(0.0, 1.0))
 
 
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]

@@ -1,7 +1,7 @@
 """A chip as plain numbers: what every formula, timer and engine sees. SI units throughout."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,8 @@ class KernelFamily:
 @dataclass(frozen=True, slots=True)
 class Chip:
     """A resolved chip profile. `dma_engines` counts copy engines; `noc_bandwidth` is B/s, 0 if unstated;
-    `rental` is USD per chip-hour and `capex` USD per chip with its share of the server, each 0 if unknown."""
+    `rental` is USD per chip-hour and `capex` USD per chip with its share of the server, each 0 if unknown;
+    `time_factors` is the model's own error by class of operators, empty unless it is drawn."""
 
     name: str
     title: str
@@ -165,6 +166,7 @@ class Chip:
     kernels: KernelFamily
     rental: float
     capex: float = 0.0
+    time_factors: Mapping[str, float] = field(default_factory=dict[str, float])
 
     def peak(self, dtype: str) -> float:
         """Dense peak FLOP/s of an arithmetic type; fp16 counts as bf16.

@@ -1,5 +1,7 @@
 """Field types of the hardware schemas: figures that must be positive, whole, or a share of a peak."""
 
+import math
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
@@ -41,13 +43,13 @@ def _positive(figure: Figure) -> Figure:
 def _whole(figure: Figure) -> Figure:
     if figure.value != round(figure.value) or _least(figure) < 1:
         raise ValueError(f"{figure.text()} must be a whole number from 1 on")
-    return figure
+    return replace(figure, bounds=(1.0, math.inf))
 
 
 def _share(figure: Figure) -> Figure:
     if _most(figure) > 1:
         raise ValueError(f"{figure.text()} is a share of a peak and must not exceed 1")
-    return _positive(figure)
+    return replace(_positive(figure), bounds=(0.0, 1.0))
 
 
 Count = Annotated[NumberFigure, AfterValidator(_whole)]

@@ -13,6 +13,7 @@ from sim.hardware.chip import Chip, Compute, Dispatch, Memory, Power, Sram
 from sim.hardware.cluster import Cluster, Tier
 from sim.hardware.kernels import resolve_kernels
 from sim.hardware.memory_profile import plain_device
+from sim.hardware.model_error import time_factors
 from sim.hardware.schema import ChipProfile, ClusterProfile, MemoryProfile, link_of
 
 
@@ -93,6 +94,7 @@ def resolve_chip(profile: ChipProfile, resolution: Resolution) -> Chip:
         kernels=resolve_kernels(profile.family, profile.kernels, resolution.within("kernels")),
         rental=part.or_zero("price.rental", profile.price.rental),
         capex=part.or_zero("price.capex", profile.price.capex),
+        time_factors=time_factors(profile.name, profile.family, resolution),
     )
 
 

@@ -16,8 +16,13 @@ class Output:
 
     def of(self, record: Mapping[str, object]) -> float | None:
         """Its value in a record, None where that has none."""
-        value = record.get(self.name)
-        return float(value) if isinstance(value, int | float) else None
+        return field(record, self.name)
+
+
+def field(record: Mapping[str, object], name: str) -> float | None:
+    """A number in a record, None where that has none."""
+    value = record.get(name)
+    return float(value) if isinstance(value, int | float) else None
 
 
 OUTPUTS = (
@@ -29,6 +34,7 @@ OUTPUTS = (
     Output("p99_ttft_ms", "TTFT, 99 %", "ms", "less"),
     Output("p99_tpot_ms", "TPOT, 99 %", "ms", "less"),
     Output("p99_e2el_ms", "E2EL, 99 %", "ms", "less"),
+    Output("mean_power_per_chip_w", "power of a chip", "W", "less"),
     Output("usd_per_million_output_tokens", "1M output tokens", "USD", "less"),
     Output("joules_per_output_token", "an output token", "J", "less"),
 )

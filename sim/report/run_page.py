@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from sim.deployment import Deployment
 from sim.metrics import SloSpec, Summary
+from sim.planning.uncertainty.spread import Spread
 from sim.report.breakdowns import request_charts, run_breakdown
 from sim.report.distributions import distributions
 from sim.report.figure import RESOURCE_TITLES
@@ -11,6 +12,7 @@ from sim.report.memory_chart import memory_chart
 from sim.report.over_time import over_time
 from sim.report.page import cards, notes, page, panels, section, table
 from sim.report.provenance import assumptions_section, scenario_section
+from sim.report.spread_charts import deciding, draw_bands, spread_chart
 from sim.report.wording import ABSENT, milliseconds, number, percent, seconds, text
 from sim.scenario.simulation import Outcome
 
@@ -23,14 +25,21 @@ LATENCIES = (
 KINDS = ("mean", "p50", "p90", "p95", "p99")
 
 
-def html_report(outcome: Outcome) -> str:
-    """One self-contained page: what came out, when, what limited it, and what it rests on."""
+def html_report(outcome: Outcome, spread: Spread | None = None) -> str:
+    """One self-contained page: what came out, when, what limited it, and what it rests on.
+
+    Args:
+        spread: of `sim.uncertainty`; its bands are drawn on the charts.
+    """
     summary, result, slo = outcome.summary, outcome.result, outcome.scenario.spec.slo
     time_charts = over_time(result.series, summary) if result.duration > 0 else []
     latency_charts = distributions(result, slo)
     breakdown = run_breakdown(summary.breakdown) if summary.breakdown is not None else []
     requests = request_charts(summary.request_time) if summary.request_time is not None else []
     memory = memory_chart(outcome.memory)
+    sure = [] if spread is None else [spread_chart(spread, summary.values)]
+    if spread is not None:
+        draw_bands([*time_charts, *latency_charts, *requests, *breakdown], spread)
     name = outcome.deployment.model.title or outcome.deployment.model.name
     where = outcome.deployment.cluster.title or outcome.deployment.cluster.name
     body = [
@@ -39,6 +48,7 @@ def html_report(outcome: Outcome) -> str:
         f"fidelity {text(outcome.scenario.spec.fidelity)}</p>",
         notes(summary.notes),
         cards(_cards(summary, slo)),
+        "" if spread is None else section("How sure it is", panels(sure), deciding(spread)),
         section("Latency", _latency_table(summary, slo), panels(latency_charts, "three"), panels(requests)),
         section("Over time", panels(time_charts)) if time_charts else "",
         section("Where the time goes", panels(breakdown)) if breakdown else "",
@@ -46,7 +56,7 @@ def html_report(outcome: Outcome) -> str:
         assumptions_section(summary.assumptions),
         scenario_section(outcome.scenario.resolved_text()),
     ]
-    charts = [*latency_charts, *requests, *time_charts, *breakdown, memory]
+    charts = [*sure, *latency_charts, *requests, *time_charts, *breakdown, memory]
     version = summary.values["version"]
     return page(f"{name} on {where} · bandwall", body, charts, f"bandwall {version}. {_definitions()}")
 

@@ -20,6 +20,7 @@ from sim.deployment.deployment import Deployment
 from sim.operators import BatchShape, Operator, lowering_of
 from sim.operators.quantities import Array
 from sim.timing.breakdown import Row, host_row, operator_rows, step_breakdown, with_bubble
+from sim.timing.model_error import ErringPricer
 from sim.timing.parts import StepParts, load_weights
 from sim.timing.pricer import AnalyticPricer, Pricer, RooflinePricer
 from sim.timing.rates import Rates, rates
@@ -71,8 +72,12 @@ class PartsTimer:
 
     def pricer(self, chip: Rates) -> Pricer:
         """What prices this fidelity's operators at the chip's rates."""
-        kind = RooflinePricer if self.fidelity == "roofline" else AnalyticPricer
-        return kind(chip, self.deployment.cluster)
+        cluster = self.deployment.cluster
+        if self.fidelity == "roofline":
+            return RooflinePricer(chip, cluster)
+        exact = AnalyticPricer(chip, cluster)
+        factors = cluster.chip.time_factors
+        return ErringPricer(exact, factors) if factors else exact
 
     @property
     def ranks(self) -> int:

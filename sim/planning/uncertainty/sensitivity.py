@@ -1,10 +1,10 @@
 """Sensitivity: which factor moves an output, one at a time and together.
 
-tornado   the output with one factor at the low and at the high end of its range, the others at their value;
+tornado   the output with one factor at the 5 % and at the 95 % end of its range, the others at their value;
           elasticity = ln(output high / output low) / ln(factor high / factor low)
-Morris    mean absolute elementary effect over random trajectories (mu_star) and their spread (sigma): a
-sieve over
-          many factors for few runs. Source: Morris, Technometrics 33 (1991); Campolongo et al. (2007).
+Morris    mean absolute elementary effect over random trajectories between those ends (mu_star) and their
+          spread (sigma): a sieve over many factors for few runs. Source: Morris, Technometrics 33 (1991);
+          Campolongo et al. (2007).
 Sobol     shares of the output's variance: S1 by the factor alone, ST with all its interactions.
           Source: Sobol, Math. Comput. Simul. 55 (2001); Saltelli et al. (2010), through SALib.
 
@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.errors import UserError
+from sim.figures import HIGH_END, LOW_END
 from sim.planning.uncertainty.factors import Factor
 
 Floats = NDArray[np.float64]
@@ -52,7 +53,7 @@ def tornado(factors: Sequence[Factor], model: Model) -> tuple[float, tuple[Bar, 
     count = len(factors)
     u = np.full((2 * count + 1, count), np.nan)
     for i in range(count):
-        u[1 + 2 * i, i], u[2 + 2 * i, i] = 0.0, 1.0
+        u[1 + 2 * i, i], u[2 + 2 * i, i] = LOW_END, HIGH_END
     y = model(u)
     bars = [_bar(factor, float(y[1 + 2 * i]), float(y[2 + 2 * i])) for i, factor in enumerate(factors)]
     return float(y[0]), tuple(sorted(bars, key=lambda bar: (math.isnan(bar.swing), -bar.swing)))
@@ -62,12 +63,12 @@ def _bar(factor: Factor, low: float, high: float) -> Bar:
     figure, elasticity = factor.figure, math.nan
     if figure is not None and figure.low and figure.high and low > 0 and high > 0:
         elasticity = math.log(high / low) / math.log(figure.high / figure.low)
-    return Bar(factor.name, factor.text(0.0), factor.text(1.0), low, high, elasticity)
+    return Bar(factor.name, factor.text(LOW_END), factor.text(HIGH_END), low, high, elasticity)
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """Morris: mean absolute effect of a factor over its whole range, and its spread."""
+    """Morris: mean absolute effect of a factor over its range, and its spread."""
 
     factor: str
     mu_star: float

@@ -1,9 +1,13 @@
 """The spread of every output of a run, and what decides it.
 
 P10, P50, P90 of each output over a Latin hypercube of the factors; all samples share seed and arrivals, so
-that the spread is that of the assumptions and not of chance. The influence of a factor is Spearman's rank
-correlation between its u and the output: +1 where the output rises with it whatever the others do, 0 where
-it does not matter.
+that the spread is that of the assumptions and not of chance. The same samples with the model's own error
+alone say what of it remains when every figure is known:
+
+    share of the model = Var(model's error alone) / Var(all), at most 1
+
+The influence of a factor is Spearman's rank correlation between its u and the output: +1 where the output
+rises with it whatever the others do, 0 where it does not matter.
 """
 
 import json
@@ -18,13 +22,21 @@ from numpy.typing import NDArray
 from sim.errors import UserError
 from sim.planning.evaluate import Task, evaluate
 from sim.planning.executors import Executor, make_executor
-from sim.planning.outputs import OUTPUTS
+from sim.planning.outputs import OUTPUTS, field
 from sim.planning.sweep.axes import Range
 from sim.planning.uncertainty.factors import draws, factors, task_at
 from sim.scenario.scenario import Scenario
 from sim.version import __version__
 
 FEWEST = 4
+LATENCY_LEVELS = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
+"""Quantiles of each latency that have a band of their own."""
+BANDED = (
+    *(output.name for output in OUTPUTS),
+    *(f"{level}_{name}_ms" for name in ("ttft", "tpot", "itl", "e2el") for level in LATENCY_LEVELS),
+    *("mean_ttft_ms", "mean_tpot_ms", "kv_peak", "mean_running", "busy_share"),
+)
+"""Fields of a run's record that get a band: the outputs, and what the charts of a run show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +46,14 @@ class Band:
     p10: float
     p50: float
     p90: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelError:
+    """What the model's own error does to an output: its band alone, and its share of the whole variance."""
+
+    band: Band
+    share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +67,16 @@ class Influence:
 @dataclass(frozen=True, slots=True)
 class Spread:
     """Attributes:
-    samples: runs; refused: those whose draw made the layout impossible.
-    bands: output → its band; influences: output → factors, the most influential first.
+    samples: draws; refused: those that made the layout impossible.
+    bands: field of `BANDED` → its band; model: field → its band under the model's own error alone, and the
+        share of the variance that this is.
+    influences: field → factors, the most influential first.
     """
 
     samples: int
     refused: int
     bands: Mapping[str, Band]
+    model: Mapping[str, "ModelError"]
     influences: Mapping[str, tuple[Influence, ...]]
 
     def to_json(self) -> dict[str, object]:
@@ -64,7 +87,9 @@ class Spread:
             "samples": self.samples,
             "refused": self.refused,
             "outputs": {
-                name: asdict(band) | {"influences": [asdict(i) for i in self.influences[name]]}
+                name: asdict(band)
+                | {"model_error": asdict(self.model[name]) if name in self.model else None}
+                | {"influences": [asdict(i) for i in self.influences[name]]}
                 for name, band in self.bands.items()
             },
         }
@@ -98,11 +123,13 @@ def uncertainty(
         raise UserError(f"--uncertainty {samples}: at least {FEWEST} samples are needed")
     known = factors(scenario, ranges(vary or {}))
     u = draws([factor.name for factor in known], samples, scenario.spec.seed)
+    erring = np.array([factor.kind == "model error" for factor in known])
+    rows = [*u.tolist(), *np.where(erring, u, np.nan).tolist()] if erring.any() else u.tolist()
     with closing(make_executor(backend, workers)) as executor:
         records = runs(
-            [task_at(scenario, known, row, str(i)) for i, row in enumerate(u.tolist())], executor, progress
+            [task_at(scenario, known, row, str(i)) for i, row in enumerate(rows)], executor, progress
         )
-    return spread([factor.name for factor in known], u, records)
+    return spread([factor.name for factor in known], u, records[:samples], records[samples:])
 
 
 def ranges(vary: Mapping[str, str]) -> dict[str, Range]:
@@ -139,10 +166,15 @@ def runs(
 
 
 def spread(
-    names: Sequence[str], u: NDArray[np.float64], records: Sequence[Mapping[str, object] | None]
+    names: Sequence[str],
+    u: NDArray[np.float64],
+    records: Sequence[Mapping[str, object] | None],
+    model: Sequence[Mapping[str, object] | None] = (),
 ) -> Spread:
     """Bands and influences of the outputs in these records.
 
+    Args:
+        model: records of the same samples under the model's own error alone.
     Raises:
         UserError: where every draw was refused.
     """
@@ -150,14 +182,24 @@ def spread(
     if not kept:
         raise UserError("no draw of the uncertain figures gives a layout that fits")
     bands: dict[str, Band] = {}
+    own: dict[str, ModelError] = {}
     influences: dict[str, tuple[Influence, ...]] = {}
-    for output in OUTPUTS:
-        values = [output.of(record) for i in kept if (record := records[i]) is not None]
-        known = [value for value in values if value is not None and math.isfinite(value)]
-        if len(known) == len(kept):
-            bands[output.name] = band(known)
-            influences[output.name] = influence(names, u[kept], np.array(known))
-    return Spread(len(records), len(records) - len(kept), bands, influences)
+    for name in dict.fromkeys(BANDED):
+        values, alone = _values(name, records), _values(name, model)
+        if len(values) == len(kept):
+            bands[name] = band(values)
+            influences[name] = influence(names, u[kept], np.array(values))
+            if alone:
+                variance = float(np.var(values))
+                share = min(1.0, float(np.var(alone)) / variance) if variance > 0 else 0.0
+                own[name] = ModelError(band(alone), share)
+    return Spread(len(records), len(records) - len(kept), bands, own, influences)
+
+
+def _values(name: str, records: Sequence[Mapping[str, object] | None]) -> list[float]:
+    """The finite values of a field in the records that have one."""
+    found = [field(record, name) for record in records if record is not None]
+    return [value for value in found if value is not None and math.isfinite(value)]
 
 
 def influence(

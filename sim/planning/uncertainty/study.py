@@ -8,6 +8,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from sim.errors import UserError, unknown
+from sim.figures import HIGH_END, LOW_END
 from sim.planning.executors import make_executor
 from sim.planning.outputs import BY_NAME
 from sim.planning.uncertainty.factors import factors, task_at
@@ -91,7 +92,10 @@ def sensitivity(
         if method == "tornado":
             value, rows = tornado(known, model)
         elif method == "morris":
-            rows = morris(names, model, samples, scenario.spec.seed)
+            # Morris takes the very ends of a factor: those of its 90 % interval
+            rows = morris(
+                names, lambda u: model(LOW_END + (HIGH_END - LOW_END) * u), samples, scenario.spec.seed
+            )
         else:
             rows = sobol(names, model, samples, scenario.spec.seed)
     return Study(method, output, value, rows, made)

@@ -1,0 +1,80 @@
+"""Prices with the model's own error drawn: each class of operators takes a factor of its time."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from sim.operators import (
+    Collective,
+    DecodeAttention,
+    Elementwise,
+    ExpertExchange,
+    Experts,
+    Gemm,
+    Hop,
+    Operator,
+    PrefillAttention,
+    StateUpdate,
+)
+from sim.timing.priced import Priced
+from sim.timing.pricer import Pricer
+from sim.timing.timer import DramUse
+
+
+def operator_class(operator: Operator) -> str:
+    """The class that an operator's error is measured in; a state update counts as the decode it replaces."""
+    match operator:
+        case Gemm():
+            return "gemm"
+        case Elementwise():
+            return "elementwise"
+        case Experts():
+            return "experts"
+        case PrefillAttention():
+            return "latent_prefill" if operator.expanded else "prefill"
+        case DecodeAttention():
+            return "latent_decode" if operator.latent else "decode"
+        case StateUpdate():
+            return "decode"
+        case Collective() | ExpertExchange() | Hop():
+            return "communication"
+
+
+class ErringPricer:
+    """Another pricer's prices, each times the factor of its operator's class."""
+
+    def __init__(self, pricer: Pricer, factors: Mapping[str, float]) -> None:
+        self._pricer = pricer
+        self._factors = factors
+
+    @property
+    def source(self) -> str:
+        """As the pricer's own."""
+        return self._pricer.source
+
+    def price(self, operator: Operator) -> Priced:
+        """Seconds of one execution by cause, over all cases."""
+        factor, exact = self._factors[operator_class(operator)], self._pricer.price(operator)
+        return replace(
+            exact,
+            launch=exact.launch * factor,
+            compute=exact.compute * factor,
+            hbm=exact.hbm * factor,
+            link=exact.link * factor,
+            imbalance=exact.imbalance * factor,
+        )
+
+    def prefill(self, attention: PrefillAttention) -> float:
+        """Seconds of one prefill attention."""
+        return self._factors[operator_class(attention)] * self._pricer.prefill(attention)
+
+    def chunk_key(self, new: int, past: int) -> tuple[int, int]:
+        """As the pricer's own."""
+        return self._pricer.chunk_key(new, past)
+
+    def dram(self, operator: Operator) -> DramUse | None:
+        """As the pricer's own."""
+        return self._pricer.dram(operator)
+
+    def host(self, fixed: float, per_sequence: float) -> tuple[float, float]:
+        """As the pricer's own: the host is no operator."""
+        return self._pricer.host(fixed, per_sequence)
