@@ -63,7 +63,7 @@ class Figure:
     basis: Basis = "unstated"
     source: str = ""
     group: str = ""
-    bounds: tuple[float, float] = (0.0, math.inf)
+    bounds: tuple[float, float] = field(default=(0.0, math.inf), compare=False)
 
     def quantile(self, u: float) -> float:
         """Quantile `u` in [0, 1] of what the figure may be; the value without a range."""
