@@ -92,6 +92,7 @@ def _print_step(out: "Console", explanation: "Explanation") -> None:
         "of light",
     )
     out.print(table("One step on the slowest chip", columns, rows, "lllrrrrrrr"))
+    _print_kernels(out, explanation)
     _print_dram(out, explanation)
     totals = [
         ("step time", f"{significant(step.total * 1e3)} ms"),
@@ -108,6 +109,24 @@ def _print_step(out: "Console", explanation: "Explanation") -> None:
     whole = ("the step", f"{significant(step.total * 1e6)} µs", percent(1.0))
     shares = table("Where its time goes", ("", "", ""), [*causes, whole])
     out.print(side_by_side([table("The step", ("", ""), totals)], [shares]))
+
+
+def _print_kernels(out: "Console", explanation: "Explanation") -> None:
+    """The kernels that are not those of the chip's family; at the speed of light there are none."""
+    kernels = explanation.deployment.kernels
+    if not kernels or explanation.scenario.spec.fidelity == "roofline":
+        return
+    rows = [
+        (
+            kernel.operator,
+            "/".join(kernel.types),
+            kernel.text or ABSENT,
+            ", ".join(f"{name} ×{significant(factor)}" for name, factor in kernel.factors.items()),
+        )
+        for kernel in kernels
+    ]
+    columns = ("kernels", "types", "from", "times the family's")
+    out.print(table("Kernels of the engine's stack", columns, rows, "llll"))
 
 
 def _print_dram(out: "Console", explanation: "Explanation") -> None:

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 from sim.deployment.deployment import Deployment, EngineLimits, HostCosts, Parallel, Precision, Startup
 from sim.deployment.fit import described, remedy, shortfall
+from sim.deployment.kernels import running_kernels
 from sim.deployment.layout import layout_problem
 from sim.deployment.memory import MemoryMap, memory_map
 from sim.deployment.precision import check_arithmetic
-from sim.deployment.schema import CompiledSpec, DeploymentSpec, EngineSpec, RoutingSpec
+from sim.deployment.schema import CompiledSpec, DeploymentSpec, EngineSpec, PrecisionSpec, RoutingSpec
 from sim.deployment.speculation import speculate
 from sim.errors import UserError
 from sim.figures import Resolution
@@ -46,7 +47,7 @@ def laid_out(
         UserError: an uneven split, missing arithmetic, too few chips.
     """
     resolution = Resolution("deployment") if resolution is None else resolution
-    precision = Precision(**spec.precision.model_dump())
+    precision = _precision(spec.precision, model)
     parallel = Parallel(**spec.parallel.model_dump())
     problem = layout_problem(model, parallel, precision.stored("experts"))
     if problem:
@@ -71,9 +72,26 @@ def laid_out(
         expert_skew=_expert_skew(spec.routing, model, resolution),
         speculation=speculation,
         overlap=spec.overlap,
+        kernels=running_kernels(
+            spec.engine.stack,
+            spec.engine.maturity,
+            model,
+            precision,
+            cluster.chip.kernels.name,
+            resolution.within("engine"),
+        ),
     )
     _check_overlap(deployment)
     return deployment
+
+
+def _precision(spec: PrecisionSpec, model: ModelArchitecture) -> Precision:
+    """With the scales that an fp8 checkpoint of such a model has where nothing is said: those of DeepSeek,
+    Qwen3, Kimi and MiniMax are scaled in blocks, those of dense models by tensor or channel."""
+    mixture = any(isinstance(layer.ffn, MoeFfn) for layer in model.layers)
+    released = "block" if mixture or model.released_dtype == "fp8" else "tensor"
+    types = spec.model_dump()
+    return Precision(**{**types, "fp8_scales": types["fp8_scales"] or released})
 
 
 def _check_chips(parallel: Parallel, replicas: int, cluster: Cluster) -> None:

@@ -1,10 +1,12 @@
 """A model on chips: precision, parallel layout, engine limits. Plain resolved data."""
 
 from bisect import bisect_left
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from sim.hardware.cluster import Cluster
+from sim.hardware.stacks import KernelClass
 from sim.models.architecture import ModelArchitecture, MoeFfn
 from sim.models.matrices import Kind
 
@@ -17,7 +19,8 @@ class Precision:
 
     `weights` covers attention, FFN and expert matrices, each of which may have a type of its own instead
     (None: the common one); embedding, head, norms and router always have theirs.
-    Types: bf16, fp16, fp8, int8, fp4, int4 (fp4 and int4 carry scale overhead).
+    Types: bf16, fp16, fp8, int8, fp4, int4 (fp4 and int4 carry scale overhead). `fp8_scales` says what one
+    scale of fp8 weights covers: a "block" of 128 × 128, or a "tensor" (or one of its channels).
     """
 
     weights: str = "bf16"
@@ -31,6 +34,7 @@ class Precision:
     head: str = "bf16"
     norms: str = "bf16"
     router: str = "bf16"
+    fp8_scales: str = "tensor"
 
     def stored(self, kind: Kind) -> str:
         """The type that weights of a kind are stored in."""
@@ -137,6 +141,22 @@ class Speculation:
 
 
 @dataclass(frozen=True, slots=True)
+class RunningKernel:
+    """One kernel that the engine runs.
+
+    Attributes:
+        operator: its class; types: (weights, arithmetic), or (arithmetic, cache) of attention, in our names.
+        text: the stack and what it says of the kernel, "" where the family's own runs.
+        factors: on the family's parameters.
+    """
+
+    operator: KernelClass
+    types: tuple[str, str]
+    text: str
+    factors: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Startup:
     """What a compiled model takes before it serves: `compile` s, once, and loading at `load` B/s per chip."""
 
@@ -151,7 +171,7 @@ class Deployment:
     `reserve` is device memory (B per chip) beside weights, activations and KV cache; `expert_skew` the
     standard deviation of the logarithm of an expert's popularity, 0 for uniform routing. `overlap` says what
     runs beside the exchange of experts' tokens: nothing, the shared experts of the same batch, or the other
-    of two micro-batches.
+    of two micro-batches. `kernels` are those that are not the chip family's own.
     """
 
     model: ModelArchitecture
@@ -166,6 +186,7 @@ class Deployment:
     expert_skew: float = 0.0
     speculation: Speculation | None = None
     overlap: Overlap = "none"
+    kernels: tuple[RunningKernel, ...] = ()
 
     @property
     def queries(self) -> int:

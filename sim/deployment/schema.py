@@ -13,6 +13,7 @@ from sim.deployment.speculation import SpeculationSpec, read_speculation
 from sim.documents import WRITTEN
 from sim.errors import UserError
 from sim.figures import BandwidthFigure, BytesFigure, Figure, NumberFigure, TimeFigure, dump_figure
+from sim.hardware.stacks import KernelClass
 from sim.units import NUMBER
 
 StorageType = Literal["bf16", "fp16", "fp8", "int8", "fp4", "int4"]
@@ -39,6 +40,11 @@ class PrecisionSpec(BaseModel):
     head: StorageType = Field(default="bf16", description="output head")
     norms: StorageType = Field(default="bf16", description="norm weights")
     router: StorageType = Field(default="bf16", description="expert router")
+    fp8_scales: Literal["block", "tensor"] | None = Field(
+        default=None,
+        description="what one scale of fp8 weights covers, which decides their kernels: a block of 128 by "
+        "128, or a tensor or channel; null: block for mixtures of experts and models released in fp8",
+    )
 
 
 class ParallelSpec(BaseModel):
@@ -141,6 +147,12 @@ class CompiledSpec(BaseModel):
         return sizes
 
 
+def _a_share(maturity: Figure) -> Figure:
+    if not 0.0 < maturity.value <= 1.0 or (maturity.high or 0.0) > 1.0:
+        raise ValueError(f"{maturity.text()} must be above 0 and at most 1, a mature kernel")
+    return maturity
+
+
 class EngineSpec(BaseModel):
     """Scheduler semantics, limits and costs, per attention-dp rank; vLLM's names and meanings.
 
@@ -199,6 +211,12 @@ class EngineSpec(BaseModel):
         description="largest decode batch captured as a graph; 0: no graphs"
     )
     expand_mla: Switch = Field(description="cache full keys and values of MLA heads instead of the latent")
+    stack: str = Field(
+        description="software stack whose kernels run (hardware_profiles/stacks); none: the chip family's"
+    )
+    maturity: dict[KernelClass, Annotated[NumberFigure, AfterValidator(_a_share)]] = Field(
+        description="by class of kernels, share of what mature ones sustain of the chip's peaks; left out: 1"
+    )
     compiled: CompiledSpec | None = Field(
         default=None,
         description="shapes and types the model is compiled for; null: none, graphs are captured",

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from importlib.resources import files
+from math import inf
 from typing import Annotated, Literal, cast
 
 from pydantic import AfterValidator
@@ -23,7 +24,19 @@ from sim.figures import Assumption, NumberFigure, Resolution
 from sim.hardware.chip import KernelFamily
 from sim.hardware.fields import Part
 
-Kernel = Literal["gemm", "mla_bmm", "attn_prefill", "attn_decode", "mla_prefill", "mla_decode", "moe"]
+KernelClass = Literal["gemm", "mla_bmm", "attn_prefill", "attn_decode", "mla_prefill", "mla_decode", "moe"]
+SUSTAINED: Mapping[KernelClass, tuple[str, ...]] = {
+    "gemm": ("gemm_mma", "gemm_hbm"),
+    "mla_bmm": ("gemm_mma", "gemm_hbm"),
+    "attn_prefill": ("prefill_mma", "prefill_exp"),
+    "attn_decode": ("decode_mma", "decode_hbm"),
+    "mla_prefill": ("prefill_mma", "prefill_exp"),
+    "mla_decode": ("mla_decode_mma", "mla_decode_hbm"),
+    "moe": ("moe_mma", "moe_hbm"),
+}
+"""What each class of kernels sustains of the chip's peaks: the parameters that its maturity multiplies."""
+_SHARES = ("_mma", "_hbm")
+"""Ends of the names of parameters that are shares of a peak, and never exceed it."""
 _FOLDER = "stacks"
 _PARAMETERS = frozenset(f.name for f in fields(KernelFamily)) - {"name"}
 
@@ -39,34 +52,44 @@ class StackKernel(Part):
     """One kernel of a stack.
 
     `types`: storage types of measured tables it serves, empty for all; `named`: a part of its name there;
-    `families`: chip families on which the stack chooses it, empty for all.
+    `families`: chip families on which the engine takes it unasked, all of the stack's if left out, none if
+    empty: then it runs only where somebody chose it, as measured tables do by name.
     """
 
-    operator: Kernel
+    operator: KernelClass
     types: tuple[str, ...] = ()
     named: str = ""
-    families: tuple[str, ...] = ()
+    families: tuple[str, ...] | None = None
     note: str = ""
     factors: Annotated[dict[str, NumberFigure], AfterValidator(_parameters)]
 
 
 class StackProfile(Part):
-    """A stack's kernels, the first that fits counts."""
+    """A stack's kernels, the first that fits counts. `families`: chip families that it has kernels for."""
 
     schema_version: Literal[1] = 1
     name: str
     title: str
+    families: tuple[str, ...]
     kernels: list[StackKernel]
+
+    def unasked(self, family: str, operator: KernelClass, dtype: str) -> StackKernel | None:
+        """The kernel that the engine takes by itself on chips of a family; None for the family's own."""
+        for kernel in self.kernels:
+            families = self.families if kernel.families is None else kernel.families
+            fits = kernel.operator == operator and (not kernel.types or dtype in kernel.types)
+            if fits and family in families:
+                return kernel
+        return None
 
 
 @dataclass(frozen=True, slots=True)
 class ChosenKernel:
     """A stack's kernel as plain numbers."""
 
-    operator: Kernel
+    operator: KernelClass
     types: tuple[str, ...]
     named: str
-    families: tuple[str, ...]
     factors: Mapping[str, float]
 
     def serves(self, operator: str, dtype: str) -> bool:
@@ -91,14 +114,17 @@ class KernelStack:
 
 
 def adjusted(kernels: KernelFamily, factors: Mapping[str, float], types: Sequence[str] = ()) -> KernelFamily:
-    """The parameters times their factors; those by type for `types` only, if there are any."""
+    """The parameters times their factors, shares of a peak at most 1; those by type for `types` only, if
+    there are any."""
     changed: dict[str, object] = {}
     for name, factor in factors.items():
         old = cast("float | Mapping[str, float]", getattr(kernels, name))
+        most = 1.0 if name.endswith(_SHARES) and "core" not in name else inf
         if isinstance(old, Mapping):
-            changed[name] = {t: v * factor if not types or t in types else v for t, v in old.items()}
+            touched = {t: min(v * factor, most) for t, v in old.items() if not types or t in types}
+            changed[name] = {**old, **touched}
         else:
-            changed[name] = old * factor
+            changed[name] = min(old * factor, most)
     return replace(kernels, **changed)  # pyright: ignore[reportArgumentType]
 
 
@@ -110,8 +136,8 @@ def stack_names() -> tuple[str, ...]:
 
 
 @cache
-def load_stack(name: str) -> KernelStack:
-    """A shipped stack with every figure at its value.
+def read_stack(name: str) -> StackProfile:
+    """A shipped stack as it is written.
 
     Raises:
         UserError: for an unknown name.
@@ -120,14 +146,23 @@ def load_stack(name: str) -> KernelStack:
         raise unknown("stack", name, stack_names())
     file = f"{_FOLDER}/{name}.yaml"
     document = decode((files("hardware_profiles") / file).read_bytes(), f"hardware_profiles/{file}")
-    profile = validate(StackProfile, document.tree, document=document)
+    return validate(StackProfile, document.tree, document=document)
+
+
+@cache
+def load_stack(name: str) -> KernelStack:
+    """A shipped stack with every figure at its value.
+
+    Raises:
+        UserError: for an unknown name.
+    """
+    profile = read_stack(name)
     resolution = Resolution(f"stack.{name}")
     chosen = [
         ChosenKernel(
             kernel.operator,
             kernel.types,
             kernel.named,
-            kernel.families,
             {p: resolution.take(f"kernels.{i}.{p}", figure) for p, figure in kernel.factors.items()},
         )
         for i, kernel in enumerate(profile.kernels)

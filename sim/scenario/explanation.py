@@ -87,6 +87,7 @@ class Explanation:
             "mbu": self.mbu,
             "attribution_s": self.attribution,
             "operators": [asdict(operator) for operator in step.operators],
+            "kernels": [asdict(kernel) for kernel in self.deployment.kernels],
             "assumptions": [asdict(a) for a in self.assumptions],
         }
 

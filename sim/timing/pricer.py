@@ -85,26 +85,27 @@ class AnalyticPricer(KernelPricer):
 
     def price(self, operator: Operator) -> Priced:
         """Seconds of one execution by cause, over all cases."""
+        rates = self._rates.of(operator)
         match operator:
             case Gemm():
-                return price_gemm(operator, self._rates)
+                return price_gemm(operator, rates)
             case Elementwise():
-                return price_elementwise(operator, self._rates)
+                return price_elementwise(operator, rates)
             case DecodeAttention():
-                return price_decode(operator, self._rates)
+                return price_decode(operator, rates)
             case PrefillAttention():
-                launch, compute, hbm = price_prefill(operator, self._rates)
+                launch, compute, hbm = price_prefill(operator, rates)
                 return Priced(np.array([launch]), np.array([compute]), np.array([hbm]), np.zeros(1))
             case StateUpdate():
-                return price_state(operator, self._rates)
+                return price_state(operator, rates)
             case Experts():
-                return price_experts(operator, self._rates)
+                return price_experts(operator, rates)
             case Collective() | ExpertExchange() | Hop():
                 return price_link(operator, self._cluster, self._rates.link_taken)
 
     def prefill(self, attention: PrefillAttention) -> float:
         """Seconds of one prefill attention."""
-        return sum(price_prefill(attention, self._rates))
+        return sum(price_prefill(attention, self._rates.of(attention)))
 
 
 class RooflinePricer:

@@ -1,17 +1,33 @@
 """The rates a step meets: a chip's peaks under the conditions of the moment."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from sim.deployment.deployment import RunningKernel
 from sim.dram.efficiency import dram_efficiency
 from sim.hardware.chip import Chip, KernelFamily, Memory
-from sim.operators import ACTIVATIONS, Access, Collective, ExpertExchange, Hop, Operator
+from sim.hardware.stacks import adjusted
+from sim.operators import (
+    ACTIVATIONS,
+    Access,
+    Collective,
+    DecodeAttention,
+    Elementwise,
+    ExpertExchange,
+    Experts,
+    Gemm,
+    Hop,
+    Operator,
+    PrefillAttention,
+)
 from sim.operators.quantities import Array
 from sim.timing.residency import Residency
 from sim.timing.timer import Conditions, DramUse
 
+KernelKey = tuple[str, str, str]
+"""Class of a kernel and the two types it is chosen by."""
 WORKING_SET = 256 * 1024
 """Bytes a core needs for one tile: a 256 × 256 accumulator, or queries, keys and values of attention."""
 
@@ -28,6 +44,7 @@ class Rates:
         scratchpad: bytes of one core's own memory; gap: s between two kernels of a graph that their launch
             times do not contain; link_taken: share of every link taken by others.
         memory: of the chip; hbm_left: share of it left by others.
+        running: the same with the parameters of kernels that are not the family's, by class and types.
         residency: what a repeated measurement finds in the shared memory; None, as in serving, for nothing.
     """
 
@@ -44,7 +61,12 @@ class Rates:
     memory: Memory
     hbm_left: float
     residency: Residency | None = None
+    running: Mapping[KernelKey, "Rates"] = field(default_factory=dict[KernelKey, "Rates"])
     _achieved: dict[Access, float] = field(default_factory=dict[Access, float], init=False)
+
+    def of(self, operator: Operator) -> "Rates":
+        """These rates with the parameters of the kernel that the engine runs for an operator."""
+        return self.running.get(kernel_key(operator), self) if self.running else self
 
     def achieved(self, access: Access) -> float:
         """B/s that DRAM gives an access, of what others leave: peak · f_dram, within the ceiling on its way
@@ -116,10 +138,14 @@ class Rates:
         return self.peaks["bf16" if dtype == "fp16" else dtype]
 
 
-def rates(chip: Chip, conditions: Conditions) -> Rates:
-    """The chip's rates under `conditions`: clocks scale what the cores do, shares scale HBM and links."""
+def rates(chip: Chip, conditions: Conditions, running: Sequence[RunningKernel] = ()) -> Rates:
+    """The chip's rates under `conditions`: clocks scale what the cores do, shares scale HBM and links.
+
+    Args:
+        running: kernels that are not those of the chip's family.
+    """
     compute, clock = chip.compute, conditions.clock
-    return Rates(
+    own = Rates(
         compute.cores,
         {dtype: peak * clock for dtype, peak in compute.peak.items()},
         chip.memory.bandwidth * (1.0 - conditions.hbm_taken),
@@ -133,6 +159,30 @@ def rates(chip: Chip, conditions: Conditions) -> Rates:
         chip.memory,
         1.0 - conditions.hbm_taken,
     )
+    others = {
+        (kernel.operator, *kernel.types): replace(own, kernels=adjusted(chip.kernels, kernel.factors))
+        for kernel in running
+    }
+    return replace(own, running=others) if others else own
+
+
+def kernel_key(operator: Operator) -> KernelKey:
+    """Class and types of an operator's kernel, as `RunningKernel` has them; quantisers go with products."""
+    match operator:
+        case Gemm():
+            return "mla_bmm" if operator.batch > 1 else "gemm", operator.weights, operator.arithmetic
+        case Elementwise():
+            return "gemm", operator.produces, operator.produces
+        case DecodeAttention():
+            return "mla_decode" if operator.latent else "attn_decode", "bf16", operator.heads.cache
+        case PrefillAttention() if operator.expanded:
+            return "mla_prefill", "bf16", operator.heads.cache
+        case PrefillAttention():
+            return "attn_prefill", operator.arithmetic, operator.heads.cache
+        case Experts():
+            return "moe", operator.weights, operator.arithmetic
+        case _:
+            return "", "", ""
 
 
 def share(by_type: Mapping[str, float], dtype: str) -> float:

@@ -66,9 +66,13 @@ class PartsTimer:
     def parts(self, conditions: Conditions = CALM) -> StepParts:
         """The parts of a step under `conditions`."""
         if conditions not in self._parts:
-            pricer = self.pricer(rates(self.deployment.cluster.chip, conditions))
+            pricer = self.pricer(self.rates(conditions))
             self._parts[conditions] = StepParts(self.lowering, pricer, conditions.epoch)
         return self._parts[conditions]
+
+    def rates(self, conditions: Conditions) -> Rates:
+        """The chip's rates under `conditions`, with the engine's kernels."""
+        return rates(self.deployment.cluster.chip, conditions, self.deployment.kernels)
 
     def pricer(self, chip: Rates) -> Pricer:
         """What prices this fidelity's operators at the chip's rates."""
@@ -121,7 +125,7 @@ class PartsTimer:
         asked, batch = batch, replace(batch, chunks=self.as_compiled(batch.chunks))
         parts, cluster = self.parts(conditions), self.deployment.cluster
         one = self.micro_batch(batch)
-        chip = rates(cluster.chip, conditions)
+        chip = self.rates(conditions)
 
         def rows(operators: Sequence[Operator], weights: tuple[float, ...]) -> list[Row]:
             return operator_rows(operators, weights, parts.pricer, chip, cluster)

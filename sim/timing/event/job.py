@@ -102,6 +102,7 @@ class Job:
 
 def kernel(operator: Computing, rates: Rates) -> Kernel:
     """Passes of a computing operator over all cases."""
+    rates = rates.of(operator)
     match operator:
         case Gemm():
             return gemm_passes(operator, rates)

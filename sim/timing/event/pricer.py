@@ -36,7 +36,8 @@ class EventPricer(KernelPricer):
 
     def prefill(self, attention: PrefillAttention) -> float:
         """Seconds of one prefill attention, in plain floats."""
-        work, rates = prefill_work(attention, self._rates), self._rates
+        rates = self._rates.of(attention)
+        work = prefill_work(attention, rates)
         matrix = work.multiply + work.starts
         n = min(max(np.ceil(work.steps), 1.0), SLICES)
         longest = max(matrix, work.softmax, work.memory)

@@ -25,7 +25,7 @@ from sim.timing.event.program import LEAD, Layers, Program, program
 from sim.timing.event.repetition import repetition, simulated_layers
 from sim.timing.event.simulation import run
 from sim.timing.pricer import Pricer
-from sim.timing.rates import Rates, rates
+from sim.timing.rates import Rates
 from sim.timing.step_timer import MicroBatch, PartsTimer
 from sim.timing.timeline import CriticalSpan, StepTimeline
 from sim.timing.timer import CALM, Bound, Conditions, OperatorTime, StepBreakdown
@@ -71,7 +71,7 @@ class EventTimer(PartsTimer):
 
     def _hidden(self, batch: BatchShape, conditions: Conditions) -> float:
         """Kernels of the whole batch one behind the other, less the step as simulated."""
-        chip, whole = rates(self.deployment.cluster.chip, conditions), self.micro_batch(batch)
+        chip, whole = self.rates(conditions), self.micro_batch(batch)
         serial = self._program([whole], whole, chip, conditions.epoch)
         todo = self._program(self._micro_batches(batch), whole, chip, conditions.epoch)
         simulated = run(todo, self._one_stream)
@@ -88,7 +88,7 @@ class EventTimer(PartsTimer):
 
     def explain(self, batch: BatchShape, conditions: Conditions = CALM) -> StepBreakdown:
         """The step as simulated; an operator's time is its share of the critical path."""
-        chip = rates(self.deployment.cluster.chip, conditions)
+        chip = self.rates(conditions)
         whole = self.micro_batch(batch)
         todo = self._program(self._micro_batches(batch), whole, chip, conditions.epoch)
         simulated = run(todo, self._one_stream)
@@ -133,7 +133,7 @@ class EventTimer(PartsTimer):
     @property
     def _adds_up(self) -> bool:
         """Whether a step is the sum of its kernels: one stream, and no weights drawn before their product."""
-        return self._one_stream and not rates(self.deployment.cluster.chip, CALM).prefetches
+        return self._one_stream and not self.rates(CALM).prefetches
 
     def _micro_batches(self, batch: BatchShape) -> list[MicroBatch]:
         halves = halved(batch) if self.deployment.overlap == "two-batch" else None

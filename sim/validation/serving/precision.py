@@ -8,6 +8,7 @@ KV in 16 bits), and for benchmarks that reward the narrowest type (MLPerf) the n
 import re
 from dataclasses import dataclass
 
+from sim.models import load_model
 from sim.validation.serving.cases import MeasuredCase
 
 _WIDEST = "bf16"
@@ -33,6 +34,7 @@ class Types:
     activations: str
     kv_cache: str
     attention: str | None = None
+    fp8_scales: str | None = None
 
 
 def type_in(words: object) -> str | None:
@@ -48,13 +50,22 @@ def types_of(case: MeasuredCase, model: str, peaks: set[str]) -> Types:
     if weights is None and case.label[:2] in _MLPERF:
         narrowest = next((kind for kind in ("fp4", "fp8") if kind in peaks), _WIDEST)
         return Types(narrowest, narrowest, "fp8" if "fp8" in peaks else _WIDEST)
+    if load_model(model).released_dtype == "fp4":
+        return _mxfp4(case, peaks)
     weights = weights or _WIDEST
     return Types(
         weights=weights,
         activations=_activations(case, weights, peaks),
         kv_cache=_kv_cache(case),
         attention=_attention(case, model, weights),
+        fp8_scales=_fp8_scales(case, weights, load_model(model).released_dtype),
     )
+
+
+def _mxfp4(case: MeasuredCase, peaks: set[str]) -> Types:
+    """A checkpoint released in MXFP4: its experts' weights alone, which engines multiply with MXFP8 where the
+    chip does that, and with 16 bits elsewhere; nobody quantises its activations to 4 bits."""
+    return Types("fp4", "fp8" if "fp4" in peaks else _WIDEST, _kv_cache(case), _WIDEST)
 
 
 def _activations(case: MeasuredCase, weights: str, peaks: set[str]) -> str:
@@ -69,6 +80,15 @@ def _kv_cache(case: MeasuredCase) -> str:
     """ "fp8 (…)" is fp8; "auto", "not stated" and nothing are 16 bits, every engine's default."""
     words = re.sub(r"\(.*", "", str(case.precision.get("kv") or ""))
     return type_in(words) or _WIDEST
+
+
+def _fp8_scales(case: MeasuredCase, weights: str, released: str) -> str | None:
+    """As the catalogue names the type of the experts, "fp8" or "fp8_block"; a checkpoint that was released in
+    fp8 keeps its own."""
+    experts = str(case.precision.get("moe") or "").lower()
+    if weights != "fp8" or released == "fp8" or not experts.startswith("fp8"):
+        return None
+    return "block" if "block" in experts else "tensor"
 
 
 def _attention(case: MeasuredCase, model: str, weights: str) -> str | None:

@@ -171,7 +171,8 @@ def _precision(types: Types) -> Tree:
         "activations": types.activations,
         "kv_cache": types.kv_cache,
     }
-    return tree if types.attention is None else tree | {"attention": types.attention}
+    stated = {"attention": types.attention, "fp8_scales": types.fp8_scales}
+    return tree | {name: word for name, word in stated.items() if word is not None}
 
 
 def _engine(case: MeasuredCase, family: str, version: str) -> Tree:
