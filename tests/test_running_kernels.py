@@ -1,6 +1,7 @@
 """Software stacks and the maturity of kernels: which operators they change, and on which chips."""
 
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -126,8 +127,18 @@ def test_a_kernel_that_only_tables_name_is_never_taken_unasked() -> None:
         for kernel in profile.kernels:
             if kernel.families == ():
                 types = kernel.types or ("bfloat16",)
-                taken = {id(profile.unasked(f, kernel.operator, t)) for f in profile.families for t in types}
-                assert id(kernel) not in taken
+                for family, dtype in product(profile.families, types):
+                    taken = profile.unasked(family, kernel.operator, dtype, dispatched=False)
+                    assert taken is not kernel
+
+
+def test_behind_a_dispatch_no_kernel_goes_through_the_pairs_of_all_ranks() -> None:
+    for name in stack_names():
+        profile = read_stack(name)
+        for dtype in ("bfloat16", "fp8_block", "int4_wo", "w4a16_mxfp4"):
+            for family in profile.families:
+                taken = profile.unasked(family, "moe", dtype, dispatched=True)
+                assert taken is None or not taken.needs_all_tokens
 
 
 def test_every_family_that_a_stack_names_ships() -> None:

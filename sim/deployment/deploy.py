@@ -77,6 +77,7 @@ def laid_out(
             spec.engine.maturity,
             model,
             precision,
+            parallel,
             cluster.chip.kernels.name,
             resolution.within("engine"),
         ),

@@ -9,7 +9,7 @@ model's types on the chip's family. A stack without kernels for that family leav
 
 from collections.abc import Iterator, Mapping
 
-from sim.deployment.deployment import Precision, RunningKernel
+from sim.deployment.deployment import Parallel, Precision, RunningKernel
 from sim.deployment.precision import arithmetic_type
 from sim.errors import unknown
 from sim.figures import Figure, Resolution
@@ -36,6 +36,7 @@ def running_kernels(
     maturity: Mapping[KernelClass, Figure],
     model: ModelArchitecture,
     precision: Precision,
+    parallel: Parallel,
     family: str,
     resolution: Resolution,
 ) -> tuple[RunningKernel, ...]:
@@ -49,10 +50,11 @@ def running_kernels(
     profile = None if stack == NO_STACK else read_stack(stack)
     degree = {name: resolution.take(f"maturity.{name}", figure) for name, figure in maturity.items()}
     found: list[RunningKernel] = []
+    dispatched = parallel.dp > 1
     for operator, types, table in _needed(model, precision):
         factors: dict[str, float] = {}
         text = ""
-        kernel = None if profile is None else profile.unasked(family, operator, table)
+        kernel = None if profile is None else profile.unasked(family, operator, table, dispatched=dispatched)
         if profile is not None and kernel is not None:
             text = f"{profile.title}: {kernel.note}" if kernel.note else profile.title
             place = f"stack.{operator}.{table.replace('/', '_')}"

@@ -63,6 +63,12 @@ class StackKernel(Part):
     note: str = ""
     factors: Annotated[dict[str, NumberFigure], AfterValidator(_parameters)]
 
+    @property
+    def needs_all_tokens(self) -> bool:
+        """Whether it goes through the (token, expert) pairs of all ranks."""
+        pairs = self.factors.get("moe_own_pairs")
+        return pairs is not None and pairs.value == 0
+
 
 class StackProfile(Part):
     """A stack's kernels, the first that fits counts. `families`: chip families that it has kernels for."""
@@ -73,12 +79,19 @@ class StackProfile(Part):
     families: tuple[str, ...]
     kernels: list[StackKernel]
 
-    def unasked(self, family: str, operator: KernelClass, dtype: str) -> StackKernel | None:
-        """The kernel that the engine takes by itself on chips of a family; None for the family's own."""
+    def unasked(
+        self, family: str, operator: KernelClass, dtype: str, *, dispatched: bool
+    ) -> StackKernel | None:
+        """The kernel that the engine takes by itself on chips of a family; None for the family's own.
+
+        Args:
+            dispatched: tokens are sent to their experts' ranks. Kernels that go through the pairs of all
+                ranks need every token on every rank; behind a dispatch engines run others.
+        """
         for kernel in self.kernels:
             families = self.families if kernel.families is None else kernel.families
             fits = kernel.operator == operator and (not kernel.types or dtype in kernel.types)
-            if fits and family in families:
+            if fits and family in families and not (dispatched and kernel.needs_all_tokens):
                 return kernel
         return None
 
