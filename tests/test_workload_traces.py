@@ -338,6 +338,35 @@ def test_a_malformed_conversation_file_is_refused(file, text: str, says: str):
     assert says in refusal(file, text, format="sharegpt", rate=1.0)
 
 
+# Scaling
+
+
+def test_lengths_are_scaled_apart_from_times(file):
+    requests = read(file, OURS, prompt_scale=2.5, output_scale=0.01, time_scale=0.5)
+    assert requests.arrival.tolist() == [0.125, 0.25, 1.0]
+    assert requests.prompt_tokens.tolist() == [500, 250, 750]
+    assert requests.output_tokens.tolist() == [1, 1, 1]
+
+
+@given(st.floats(0.01, 8), st.lists(st.integers(1, 3000), min_size=2, max_size=5))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+def test_a_scaled_mooncake_trace_shares_the_same_blocks(tmp_path: Path, factor: float, prompts: list[int]):
+    lines = [
+        {"timestamp": 0, "input_length": n, "output_length": 1, "hash_ids": list(range(-(-n // 512)))}
+        for n in prompts
+    ]
+    text = "\n".join(json.dumps(line) for line in lines)
+    plain, scaled = (
+        read(tmp_path / "m.jsonl", text, format="mooncake", prompt_scale=scale) for scale in (1.0, factor)
+    )
+    assert plain.pieces is not None
+    assert scaled.pieces is not None
+    for before, after, tokens in zip(plain.pieces, scaled.pieces, scaled.prompt_tokens, strict=True):
+        assert [block for block, _ in after] == [block for block, _ in before]
+        assert sum(length for _, length in after) == tokens
+        assert min(length for _, length in after) >= 1
+
+
 # Writing
 
 

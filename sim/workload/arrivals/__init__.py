@@ -7,12 +7,13 @@ from pydantic import Field
 from sim.workload.arrivals.burst import Burst
 from sim.workload.arrivals.closed import Closed
 from sim.workload.arrivals.constant import ConstantRate
+from sim.workload.arrivals.diurnal import Diurnal
 from sim.workload.arrivals.gamma import Gamma
 from sim.workload.arrivals.poisson import Poisson
 from sim.workload.arrivals.synthetic import Synthetic
 from sim.workload.arrivals.trace import Trace
 
-Process = Poisson | Gamma | ConstantRate | Burst | Closed
+Process = Poisson | Gamma | Diurnal | ConstantRate | Burst | Closed
 """Say only when requests arrive; lengths come from the workload's distributions."""
 
 Source = Trace | Synthetic
@@ -25,6 +26,7 @@ __all__ = [
     "Burst",
     "Closed",
     "ConstantRate",
+    "Diurnal",
     "Gamma",
     "Poisson",
     "Process",

@@ -27,6 +27,7 @@ Format = Literal["csv", "jsonl", "mooncake", "azure", "burstgpt", "vllm-bench", 
 OurColumn = Literal[
     "arrival_s", "prompt_tokens", "output_tokens", "session", "turn", "prefix_of", "priority", "client"
 ]
+Scale = Annotated[float, Field(gt=0, le=1e6, strict=True)]
 TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 
 
@@ -42,9 +43,11 @@ class Trace(Policy):
     time_unit: Literal["s", "ms", "us", "ns"] = Field(
         default="s", description="unit of csv and jsonl arrivals"
     )
-    time_scale: Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)] = Field(
-        default=1.0, description="factor on the recorded times: 0.5 doubles the load"
+    time_scale: Scale = Field(default=1.0, description="factor on the recorded times: 0.5 doubles the load")
+    prompt_scale: Scale = Field(
+        default=1.0, description="factor on the prompts' lengths, shared parts included"
     )
+    output_scale: Scale = Field(default=1.0, description="factor on the outputs' lengths")
     start: Seconds = Field(default=0.0, description="recorded time at which the replay begins")
     rate: Rate | None = Field(
         default=None, description="Poisson arrivals at this rate instead of recorded times"
@@ -71,7 +74,7 @@ class Trace(Policy):
             UserError: an unreadable or malformed file, no times where they are needed, nothing left.
         """
         path = (base or Path()) / self.path
-        table = self._read(path)
+        table = self._read(path).scaled(self.prompt_scale, self.output_scale)
         arrival, rows = self._arrivals(table, path, extent, seed)
         if not len(rows):
             raise UserError(

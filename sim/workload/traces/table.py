@@ -1,7 +1,7 @@
 """A trace as columns, whatever its file looked like."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,3 +30,22 @@ class TraceTable:
     client: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     clients: tuple[str, ...] = ()
     note: str = ""
+
+    def scaled(self, prompt: float, output: float) -> "TraceTable":
+        """The trace with prompts and outputs that many times as long, at least one token.
+
+        Blocks grow with their prompts: what shared 37 % of its tokens still does.
+        """
+        if prompt == output == 1.0:
+            return self
+        outputs = _times(self.output_tokens, output)
+        if self.blocks is None:
+            return replace(self, prompt_tokens=_times(self.prompt_tokens, prompt), output_tokens=outputs)
+        whole = np.array([len(blocks) - 1 for blocks in self.blocks], np.int64)
+        block = max(1, round(prompt * self.block_tokens))
+        last = _times(self.prompt_tokens - whole * self.block_tokens, prompt)
+        return replace(self, prompt_tokens=whole * block + last, output_tokens=outputs, block_tokens=block)
+
+
+def _times(tokens: NDArray[np.int64], factor: float) -> NDArray[np.int64]:
+    return np.maximum(np.rint(tokens * factor), 1).astype(np.int64)
