@@ -270,6 +270,8 @@ def test_skewed_draws_of_another_epoch_cost_something_else() -> None:
 WORSE = {
     "tile_latency": ("axk1", 3.0),
     "gemm_core_hbm": ("axk1", 0.5),
+    "gemm_step": ("llama", 10.0),
+    "quant_row": ("axk1", 100.0),
     "gemm_unpack": ("unpacked", 3.0),
     "moe_unpack": ("unpacked experts", 3.0),
     "prefill_tile_latency": ("llama", 3.0),

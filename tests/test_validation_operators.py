@@ -188,7 +188,8 @@ def test_parameters_say_where_they_come_from() -> None:
     swapped = parameters("family:h100").bench("b200_sxm")
     assert swapped is not None
     assert swapped.chip.name == "b200"
-    assert swapped.chip.kernels.name == "nvidia-hopper"
+    assert swapped.family.name == "nvidia-hopper"
+    assert swapped.chip.kernels.name == "nvidia-blackwell"
     with pytest.raises(UserError, match="unknown parameters 'mine'"):
         parameters("mine")
     with pytest.raises(UserError, match="unknown chip 'h1000'; did you mean 'h100'"):

@@ -99,7 +99,7 @@ def _calibrated(
 
     def residuals(names: Sequence[str], values: Array) -> Array:
         kernels = _with(chip.kernels, dict(zip(names, values.tolist(), strict=True)))
-        bench = Bench(replace(chip, kernels=kernels))
+        bench = Bench(chip, kernels)
         simulated = np.concatenate([PRICES[rows.table](rows, bench) for rows in tables])
         return np.log(simulated / measured)
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from sim.hardware.cluster import Cluster
 from sim.hardware.stacks import KernelClass
+from sim.hardware.tiling import TileRule
 from sim.models.architecture import ModelArchitecture, MoeFfn
 from sim.models.matrices import Kind
 
@@ -147,13 +148,15 @@ class RunningKernel:
     Attributes:
         operator: its class; types: (weights, arithmetic), or (arithmetic, cache) of attention, in our names.
         text: the stack and what it says of the kernel, "" where the family's own runs.
-        factors: on the family's parameters.
+        factors: on the family's parameters; tiles: rules by which it takes a product's tiles, none if it
+            searches.
     """
 
     operator: KernelClass
     types: tuple[str, str]
     text: str
     factors: Mapping[str, float]
+    tiles: tuple[TileRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,17 +53,18 @@ def running_kernels(
     dispatched = parallel.dp > 1
     for operator, types, table in _needed(model, precision):
         factors: dict[str, float] = {}
-        text = ""
+        text, tiles = "", ()
         kernel = None if profile is None else profile.unasked(family, operator, table, dispatched=dispatched)
         if profile is not None and kernel is not None:
             text = f"{profile.title}: {kernel.note}" if kernel.note else profile.title
             place = f"stack.{operator}.{table.replace('/', '_')}"
+            tiles = kernel.tiles.get(family, ())
             factors = {name: resolution.take(f"{place}.{name}", f) for name, f in kernel.factors.items()}
         if operator in degree:
             for name in SUSTAINED[operator]:
                 factors[name] = factors.get(name, 1.0) * degree[operator]
         if factors:
-            found.append(RunningKernel(operator, types, text, factors))
+            found.append(RunningKernel(operator, types, text, factors, tiles))
     return tuple(found)
 
 

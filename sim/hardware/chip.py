@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from sim.hardware.tiling import TileRule
+
 
 @dataclass(frozen=True, slots=True)
 class Compute:
@@ -98,11 +100,13 @@ class KernelFamily:
     read in `*_decode_hbm`s.
 
     How kernels are built: `gemm_split_k` is 1 where a product's inner dimension may be split,
-    `gemm_largest_tile` the longest side of its tiles; `quant_kernels` quantise activations before a product
-    and go `quant_passes` times through what is read and written; `mla_prefill_expands` is 1 where a prompt's
-    latents are expanded, 0 where it is absorbed like a decode; `mla_decode_split` 1 where a context is split
-    over cores; `moe_own_pairs` 1 where the kernels around the experts go through a rank's own (token, expert)
-    pairs, 0 where through those of all ranks.
+    `gemm_largest_tile` the longest side of its tiles; `gemm_tiles`, where there are any, are the rules by
+    which a library takes its tiles, and a row of such a tile beyond the product's last costs `gemm_beyond` of
+    one within; a step of the inner loop takes `gemm_step` at least. `quant_kernels` quantise activations
+    before a product, go `quant_passes` times through what they read and write, and take a core `quant_row` a
+    row; `mla_prefill_expands` is 1 where a prompt's latents are expanded, 0 where it runs absorbed;
+    `mla_decode_split` 1 where a context is split over cores; `moe_own_pairs` 1 where the kernels around the
+    experts go through a rank's own (token, expert) pairs, 0 where through those of all ranks.
     """
 
     name: str
@@ -114,12 +118,15 @@ class KernelFamily:
     gemm_core_hbm: float
     gemm_split_k: Mapping[str, float]
     gemm_largest_tile: Mapping[str, float]
+    gemm_beyond: float
+    gemm_step: float
     tile_latency: float
     split_k_launch: float
     overlap_norm: float
     quant_launch: float
     quant_kernels: Mapping[str, float]
     quant_passes: Mapping[str, float]
+    quant_row: float
     prefill_mma: Mapping[str, float]
     prefill_exp: float
     prefill_launch: float
@@ -145,6 +152,7 @@ class KernelFamily:
     moe_own_pairs: float
     elementwise_hbm: float
     elementwise_launch: float
+    gemm_tiles: tuple[TileRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

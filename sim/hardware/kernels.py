@@ -41,12 +41,15 @@ class Kernels(Part):
     gemm_core_hbm: Factor
     gemm_split_k: Flags
     gemm_largest_tile: Factors
+    gemm_beyond: NumberFigure
+    gemm_step: TimeFigure
     tile_latency: TimeFigure
     split_k_launch: TimeFigure
     overlap_norm: Factor
     quant_launch: TimeFigure
     quant_kernels: Factors
     quant_passes: Factors
+    quant_row: TimeFigure
     prefill_mma: Shares
     prefill_exp: Factor
     prefill_launch: TimeFigure
@@ -95,12 +98,15 @@ def resolve_kernels(name: str, kernels: Kernels, resolution: Resolution) -> Kern
         gemm_core_hbm=take("gemm_core_hbm", kernels.gemm_core_hbm),
         gemm_split_k=by_type("gemm_split_k", kernels.gemm_split_k),
         gemm_largest_tile=by_type("gemm_largest_tile", kernels.gemm_largest_tile),
+        gemm_beyond=take("gemm_beyond", kernels.gemm_beyond),
+        gemm_step=take("gemm_step", kernels.gemm_step),
         tile_latency=take("tile_latency", kernels.tile_latency),
         split_k_launch=take("split_k_launch", kernels.split_k_launch),
         overlap_norm=take("overlap_norm", kernels.overlap_norm),
         quant_launch=take("quant_launch", kernels.quant_launch),
         quant_kernels=by_type("quant_kernels", kernels.quant_kernels),
         quant_passes=by_type("quant_passes", kernels.quant_passes),
+        quant_row=take("quant_row", kernels.quant_row),
         prefill_mma=by_type("prefill_mma", kernels.prefill_mma),
         prefill_exp=take("prefill_exp", kernels.prefill_exp),
         prefill_launch=take("prefill_launch", kernels.prefill_launch),

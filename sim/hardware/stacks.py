@@ -15,14 +15,15 @@ from importlib.resources import files
 from math import inf
 from typing import Annotated, Literal, cast
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from sim.documents import validate
 from sim.documents.reading import decode
 from sim.errors import nearest, unknown
-from sim.figures import Assumption, NumberFigure, Resolution
+from sim.figures import Assumption, NumberFigure, Resolution, TimeFigure
 from sim.hardware.chip import KernelFamily
 from sim.hardware.fields import Part
+from sim.hardware.tiling import TileRule
 
 KernelClass = Literal["gemm", "mla_bmm", "attn_prefill", "attn_decode", "mla_prefill", "mla_decode", "moe"]
 SUSTAINED: Mapping[KernelClass, tuple[str, ...]] = {
@@ -38,7 +39,7 @@ SUSTAINED: Mapping[KernelClass, tuple[str, ...]] = {
 _SHARES = ("_mma", "_hbm")
 """Ends of the names of parameters that are shares of a peak, and never exceed it."""
 _FOLDER = "stacks"
-_PARAMETERS = frozenset(f.name for f in fields(KernelFamily)) - {"name"}
+_PARAMETERS = frozenset(f.name for f in fields(KernelFamily)) - {"name", "gemm_tiles"}
 
 
 def _parameters(factors: dict[str, NumberFigure]) -> dict[str, NumberFigure]:
@@ -53,7 +54,9 @@ class StackKernel(Part):
 
     `types`: storage types of measured tables it serves, empty for all; `named`: a part of its name there;
     `families`: chip families on which the engine takes it unasked, all of the stack's if left out, none if
-    empty: then it runs only where somebody chose it, as measured tables do by name.
+    empty: then it runs only where somebody chose it, as measured tables do by name; `tiles`: by chip family,
+    the rules by which it takes a product's tiles, where it does not search; `eager`: by chip family, what a
+    call takes the host where its measurements are no replays of a graph.
     """
 
     operator: KernelClass
@@ -61,6 +64,8 @@ class StackKernel(Part):
     named: str = ""
     families: tuple[str, ...] | None = None
     note: str = ""
+    tiles: dict[str, tuple[TileRule, ...]] = Field(default_factory=dict)
+    eager: dict[str, TimeFigure] = Field(default_factory=dict)
     factors: Annotated[dict[str, NumberFigure], AfterValidator(_parameters)]
 
     @property
@@ -103,6 +108,8 @@ class ChosenKernel:
     operator: KernelClass
     types: tuple[str, ...]
     named: str
+    tiles: Mapping[str, tuple[TileRule, ...]]
+    eager: Mapping[str, float]
     factors: Mapping[str, float]
 
     def serves(self, operator: str, dtype: str) -> bool:
@@ -118,12 +125,23 @@ class KernelStack:
     kernels: tuple[ChosenKernel, ...]
     assumptions: tuple[Assumption, ...]
 
-    def measured(self, kernels: KernelFamily, operator: str, dtype: str, kernel: str) -> KernelFamily:
-        """Parameters of the kernel that a table names."""
-        for chosen in self.kernels:
-            if chosen.serves(operator, dtype) and chosen.named in kernel:
-                return adjusted(kernels, chosen.factors)
-        return kernels
+    def measured(
+        self, kernels: KernelFamily, family: str, operator: str, dtype: str, kernel: str
+    ) -> KernelFamily:
+        """Parameters of the kernel that a table names, on a chip of a family."""
+        chosen = self._named(operator, dtype, kernel)
+        if chosen is None:
+            return kernels
+        return replace(adjusted(kernels, chosen.factors), gemm_tiles=chosen.tiles.get(family, ()))
+
+    def eager(self, family: str, operator: str, dtype: str, kernel: str) -> float:
+        """s the host takes for each call in the kernel's measurements, 0 where a graph is replayed."""
+        chosen = self._named(operator, dtype, kernel)
+        return 0.0 if chosen is None else chosen.eager.get(family, 0.0)
+
+    def _named(self, operator: str, dtype: str, kernel: str) -> ChosenKernel | None:
+        fitting = (c for c in self.kernels if c.serves(operator, dtype) and c.named in kernel)
+        return next(fitting, None)
 
 
 def adjusted(kernels: KernelFamily, factors: Mapping[str, float], types: Sequence[str] = ()) -> KernelFamily:
@@ -176,6 +194,8 @@ def load_stack(name: str) -> KernelStack:
             kernel.operator,
             kernel.types,
             kernel.named,
+            kernel.tiles,
+            {f: resolution.take(f"kernels.{i}.eager.{f}", figure) for f, figure in kernel.eager.items()},
             {p: resolution.take(f"kernels.{i}.{p}", figure) for p, figure in kernel.factors.items()},
         )
         for i, kernel in enumerate(profile.kernels)

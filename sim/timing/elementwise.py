@@ -1,9 +1,9 @@
 """Analytic time of norms, activations, gates, quantisers and samplers.
 
 T = t_k + bytes/(η·B_a): a streaming kernel. A quantiser of activations is n_q kernels which go q times
-through what is read and written: n_q·t_q + q·bytes/(η·B_a), n_q, q by the type it writes. Intermediates are
-taken to come from HBM; a chip whose shared memory keeps them does better at small batches, where launches
-rule anyway.
+through what is read and written: n_q·t_q + max(q·bytes/(η·B_a), rows·t_row/n_c), n_q, q by the type it
+writes; t_row is what a row takes a core. Intermediates are taken to come from HBM; a chip whose shared memory
+keeps them does better at small batches, where launches rule anyway.
 Vector arithmetic overlaps: the larger of the two counts.
 
 Form and fit: docs/operators.md.
@@ -41,11 +41,13 @@ def elementwise_passes(operator: Elementwise, rates: Rates) -> Kernel:
 def _times(operator: Elementwise, rates: Rates) -> tuple[float, Array, Array]:
     """(launch, memory, vector engines) seconds."""
     k = rates.kernels
-    launch, passes = k.elementwise_launch + rates.gap, 1.0
-    if operator.produces:
-        launch = share(k.quant_kernels, operator.produces) * (k.quant_launch + rates.gap)
-        passes = share(k.quant_passes, operator.produces)
-    return launch, _memory(passes * operator.hbm_bytes, rates), operator.flops / rates.vector
+    if not operator.produces:
+        launch = k.elementwise_launch + rates.gap
+        return launch, _memory(operator.hbm_bytes, rates), operator.flops / rates.vector
+    launch = share(k.quant_kernels, operator.produces) * (k.quant_launch + rates.gap)
+    moved = share(k.quant_passes, operator.produces) * operator.hbm_bytes
+    by_row = operator.rows * (k.quant_row / rates.cores)
+    return launch, _memory(moved, rates), np.maximum(operator.flops / rates.vector, by_row)
 
 
 def _memory(moved: Array, rates: Rates) -> Array:

@@ -23,8 +23,9 @@ from sim.operators.loads import TILE_ROWS
 from sim.operators.quantities import Array
 from sim.timing.passes import Kernel, Pass, streamed
 from sim.timing.priced import Priced, norm
-from sim.timing.products import COLUMN_TILES, DEPTH, LARGE_TILES, tile_bytes, tile_time, wave_time
+from sim.timing.products import tile_time, wave_time
 from sim.timing.rates import Rates, share
+from sim.timing.tiles import COLUMN_TILES, DEPTH, LARGE_TILES, tile_bytes
 
 
 @dataclass(frozen=True, slots=True)

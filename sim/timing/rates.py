@@ -160,7 +160,9 @@ def rates(chip: Chip, conditions: Conditions, running: Sequence[RunningKernel] =
         1.0 - conditions.hbm_taken,
     )
     others = {
-        (kernel.operator, *kernel.types): replace(own, kernels=adjusted(chip.kernels, kernel.factors))
+        (kernel.operator, *kernel.types): replace(
+            own, kernels=replace(adjusted(chip.kernels, kernel.factors), gemm_tiles=kernel.tiles)
+        )
         for kernel in running
     }
     return replace(own, running=others) if others else own

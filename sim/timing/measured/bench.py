@@ -34,15 +34,31 @@ CACHE = {"bfloat16": "bf16", "float16": "bf16", "fp8": "fp8", "": "bf16"}
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """A chip with kernel parameters, to be measured in any stack."""
+    """A chip to be measured in any stack.
+
+    Attributes:
+        swapped: the kernel parameters that take the place of its own, None for none.
+    """
 
     chip: Chip
+    swapped: KernelFamily | None = None
+
+    @property
+    def family(self) -> KernelFamily:
+        """The kernel parameters before a stack's factors."""
+        return self.swapped or self.chip.kernels
 
     def kernels(self, operator: str, dtype: str, stack: str, kernel: str) -> KernelFamily:
         """The parameters of a stack's kernel on this chip."""
         if stack not in stack_names():
-            return self.chip.kernels
-        return load_stack(stack).measured(self.chip.kernels, operator, dtype, kernel)
+            return self.family
+        return load_stack(stack).measured(self.family, self.chip.kernels.name, operator, dtype, kernel)
+
+    def eager(self, operator: str, dtype: str, stack: str, kernel: str) -> float:
+        """s the host takes for each call where the stack's kernel was not measured in a graph, else 0."""
+        if stack not in stack_names():
+            return 0.0
+        return load_stack(stack).eager(self.chip.kernels.name, operator, dtype, kernel)
 
     def cold(self, operator: str, dtype: str, stack: str, kernel: str) -> Rates:
         """Rates where nothing is found on the chip."""

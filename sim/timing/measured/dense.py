@@ -2,7 +2,7 @@
 
 A product's row contains the quantisation of its activations; its benchmark goes through several copies of the
 weights (TensorRT-LLM: up to five, as many as exceed the shared memory; vLLM and SGLang six). vLLM's
-block-scaled products are not timed in a graph: their rows contain a launch by the host.
+block-scaled products are not timed in a graph: the device waits where the host takes longer to call them.
 """
 
 import numpy as np
@@ -20,9 +20,6 @@ COPIES = {"trtllm": 5}
 MOST_COPIES = 6
 SEARCHES = 4
 """Launches that finding the largest value and making a scale of it takes beside the scaling itself."""
-EAGER = ("vllm", "fp8_block")
-EAGER_LAUNCH = 60e-6
-"""s, what launching a product and its quantiser from Python takes: the least time in those rows on H100."""
 LATENT, NOPE = 512, 128
 """DeepSeek's latent and the part of a head's width that it holds."""
 
@@ -37,8 +34,7 @@ def price_gemms(rows: Rows, bench: Bench) -> Array:
             m = same.numbers("m")[at]
             gemm = Gemm("gemm", "", 1, m, int(k), int(n), weights, activations, arithmetic)
             seconds[places[at]] = with_quantiser(gemm, repeated)
-        if (stack, dtype) == EAGER:
-            seconds[places] += EAGER_LAUNCH
+        seconds[places] = np.maximum(seconds[places], bench.eager("gemm", dtype, stack, kernel))
     return seconds
 
 
@@ -67,9 +63,7 @@ def price_quantisers(rows: Rows, bench: Bench) -> Array:
         seconds[places] = price_elementwise(_stream(values, ACTIVATION_BYTES + 1.0), repeated).total
         finds = np.char.endswith(rows.words("op")[places], "amax")
         search = price_elementwise(_stream(values, ACTIVATION_BYTES), repeated).total
-        seconds[places] += np.where(
-            finds, search + (SEARCHES - 1) * bench.chip.kernels.elementwise_launch, 0.0
-        )
+        seconds[places] += np.where(finds, search + (SEARCHES - 1) * bench.family.elementwise_launch, 0.0)
     return seconds
 
 

@@ -8,7 +8,7 @@ FILE         those of a profile of the user's own, as `bandwall calibrate` write
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sim.errors import UserError
 from sim.figures import Assumption
@@ -40,7 +40,7 @@ class Parameters:
         if name is None:
             return None
         chip, _ = load_chip(name)
-        return Bench(chip if self.swapped is None else replace(chip, kernels=self.swapped))
+        return Bench(chip, self.swapped)
 
 
 def parameters(name: str) -> Parameters:
