@@ -11,6 +11,7 @@ GIB, MIB = 2.0**30, 2.0**20
 _NO_KERNELS = KernelFamily(
     name="none", gemm_mma={}, gemm_hbm=1, gemm_launch=0, gemm_feed=1, gemm_unpack=0,
     gemm_core_hbm=1, gemm_split_k={}, gemm_largest_tile={}, tile_latency=0, split_k_launch=0, overlap_norm=1,
+    gemm_beyond=0, gemm_step=0, quant_row=0,
     quant_launch=0, quant_kernels={}, quant_passes={}, prefill_mma={}, prefill_exp=1, prefill_launch=0,
     prefill_passes={}, mla_prefill_passes={}, mla_prefill_expands=1, decode_cache={}, mla_decode_cache={},
     mla_decode_split=1, moe_own_pairs=1,

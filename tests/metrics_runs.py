@@ -215,7 +215,7 @@ def mini_cluster(
     kernel_numbers = {
         name: {"bf16": 0.8} if name in ("gemm_mma", "prefill_mma", "moe_mma", "moe_io_passes") else 0.8
         for name in KernelFamily.__slots__
-        if name != "name"
+        if name not in ("name", "gemm_tiles")
     }
     chip = Chip(
         name="mini",
