@@ -61,7 +61,7 @@ def test_few_measurements_help_on_rows_that_were_not_fitted(n: int, bound: float
     unseen = products(12, seed=9)
     uncalibrated = 1e6 * PRICES["gemm"](unseen, Bench(load_chip("h100")[0]))
     before = 100 * np.abs(uncalibrated / unseen.numbers("latency_us") - 1).mean()
-    _, profile = calibrate_rows([Measured(products(n), 0)], "h100")
+    _, profile = calibrate_rows([Measured(products(n), 0, "rows")], "h100")
     assert error(profile, unseen, tmp_path) < bound * before
 
 
@@ -69,9 +69,9 @@ def test_a_quarter_of_wild_outliers_does_not_spoil_a_calibration(tmp_path: Path)
     rows = products(24)
     wild = rows.numbers("latency_us").copy()
     wild[::4] *= 8.0
-    _, clean = calibrate_rows([Measured(rows, 0)], "h100")
+    _, clean = calibrate_rows([Measured(rows, 0, "rows")], "h100")
     _, spoilt = calibrate_rows(
-        [Measured(replace(rows, columns={**rows.columns, "latency_us": wild}), 0)], "h100"
+        [Measured(replace(rows, columns={**rows.columns, "latency_us": wild}), 0, "rows")], "h100"
     )
     unseen = products(12, seed=9)
     assert error(spoilt, unseen, tmp_path) < error(clean, unseen, tmp_path) + 10
@@ -85,7 +85,7 @@ def test_whatever_is_measured_every_parameter_stays_in_its_widened_range(
     rows = products(len(factors), seed)
     times = rows.numbers("latency_us") * np.array(factors)
     columns = {**rows.columns, "latency_us": times}
-    found, _ = calibrate_rows([Measured(replace(rows, columns=columns), 0)], "h100")
+    found, _ = calibrate_rows([Measured(replace(rows, columns=columns), 0, "rows")], "h100")
     for name, figure in found.classes[0].figures.items():
         prior = found.classes[0].priors[name]
         assert prior.low is not None
@@ -105,7 +105,7 @@ def test_measurements_that_say_nothing_of_a_parameter_leave_its_prior() -> None:
 
 
 def test_the_profile_says_what_it_was_fitted_to_and_keeps_the_rest(tmp_path: Path) -> None:
-    found, text = calibrate_rows([Measured(products(24), 2)], "h100")
+    found, text = calibrate_rows([Measured(products(24), 2, "rows")], "h100")
     (tmp_path / "mine.yaml").write_text(text)
     chip, figures = load_chip(str(tmp_path / "mine.yaml"))
     fitted = {f.path: f for f in figures if f.source.startswith("24 measurements of gemm")}
@@ -120,7 +120,7 @@ def test_the_profile_says_what_it_was_fitted_to_and_keeps_the_rest(tmp_path: Pat
 
 def test_rows_of_another_chip_do_not_calibrate_this_one() -> None:
     with pytest.raises(UserError, match="no row of these tables can calibrate b200"):
-        calibrate_rows([Measured(products(3), 0)], "b200")
+        calibrate_rows([Measured(products(3), 0, "rows")], "b200")
 
 
 def test_every_free_parameter_is_one_of_the_family() -> None:

@@ -29,7 +29,7 @@ from sim.timing.measured.bench import ARITHMETIC, Bench
 from sim.timing.measured.parameters import catalogue_name
 from sim.timing.measured.rows import Rows
 from sim.timing.measured.scope import in_scope
-from sim.timing.measured.tables import Measured, read_table
+from sim.timing.measured.tables import Measured, read_tables
 
 MICROSECOND = 1e-6
 INSENSITIVE = 1e-3
@@ -38,7 +38,7 @@ NARROWEST = 1.05
 """A fitted figure's range is at least 5 % to either side: what the form errs by does not average out."""
 
 
-def calibrate(tables: Sequence[Path], chip: str) -> tuple[Calibration, str]:
+def calibrate(tables: Sequence[str | Path], chip: str) -> tuple[Calibration, str]:
     """The calibration of a chip from measured tables, and its profile as YAML text.
 
     Args:
@@ -46,7 +46,7 @@ def calibrate(tables: Sequence[Path], chip: str) -> tuple[Calibration, str]:
     Raises:
         UserError: for a table or profile that cannot be read, or where no row is the chip's.
     """
-    return calibrate_rows([read_table(path) for path in tables], chip)
+    return calibrate_rows([table for named in tables for table in read_tables(named)], chip)
 
 
 def calibrate_rows(tables: Sequence[Measured], chip: str) -> tuple[Calibration, str]:

@@ -11,7 +11,11 @@ from sim.cli.wording import significant
 
 Tables = Annotated[
     list[Path] | None,
-    typer.Argument(metavar="[TABLE…]", help="Measured tables of operators (Parquet).", show_default=False),
+    typer.Argument(
+        metavar="[TABLE…]",
+        help="Measured tables of operators: Parquet or CSV files, aiconfigurator:CHIP/STACK.",
+        show_default=False,
+    ),
 ]
 ChipName = Annotated[
     str,

@@ -60,7 +60,10 @@ def explain(
 
 
 def _print_step(out: "Console", explanation: "Explanation") -> None:
+    from sim.scenario.measured import priced_as, priced_by
+
     step, batch = explanation.step, explanation.step.batch
+    measured = explanation.scenario.spec.fidelity == "tables"
     out.print(f"{explanation.scenario.name}: {layout(explanation.deployment)}", markup=False)
     chunks = "".join(f", a prefill chunk of {new:,} tokens after {past:,}" for new, past in batch.chunks)
     out.print(f"{batch.decodes} decodes reading {explanation.context:,} tokens each{chunks}\n", markup=False)
@@ -76,6 +79,7 @@ def _print_step(out: "Console", explanation: "Explanation") -> None:
             significant(operator.hbm_bytes / 1e6),
             significant(operator.wire_bytes / 1e6),
             percent(operator.light / operator.time) if operator.time else "–",
+            *([priced_as(operator.source)] if measured else []),
         )
         for operator in sorted(step.operators, key=lambda o: -o.time)
     ]
@@ -90,8 +94,11 @@ def _print_step(out: "Console", explanation: "Explanation") -> None:
         "HBM MB",
         "wire MB",
         "of light",
+        *(["priced by"] if measured else []),
     )
-    out.print(table("One step on the slowest chip", columns, rows, "lllrrrrrrr"))
+    out.print(table("One step on the slowest chip", columns, rows, "lllrrrrrrrl"[: len(columns)]))
+    if measured:
+        out.print(f"{priced_by(explanation.priced_by)}\n", markup=False)
     _print_kernels(out, explanation)
     _print_dram(out, explanation)
     totals = [

@@ -21,7 +21,9 @@ Sets = Annotated[
 FidelityName = Annotated[
     str | None,
     typer.Option(
-        "--fidelity", help="roofline, analytic or event; the same as --set fidelity=…", show_default=False
+        "--fidelity",
+        help="roofline, analytic, event or tables; the same as --set fidelity=…",
+        show_default=False,
     ),
 ]
 JsonFile = Annotated[

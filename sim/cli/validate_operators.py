@@ -20,7 +20,11 @@ SHOWN_GROUPS = 20
 
 Tables = Annotated[
     list[Path],
-    typer.Argument(metavar="TABLE…", help="Measured tables of operators (Parquet).", show_default=False),
+    typer.Argument(
+        metavar="TABLE…",
+        help="Measured tables of operators: Parquet or CSV files, aiconfigurator:CHIP/STACK.",
+        show_default=False,
+    ),
 ]
 ParameterChoice = Annotated[
     str,

@@ -147,6 +147,7 @@ def _limits(engine: EngineSpec, context: int) -> EngineLimits:
         scheduler_reserve_full_isl=engine.scheduler_reserve_full_isl,
         long_prefill_token_threshold=engine.long_prefill_token_threshold,
         expand_mla=engine.expand_mla,
+        stack=engine.stack,
     )
 
 

@@ -67,7 +67,8 @@ class Parallel:
 
 @dataclass(frozen=True, slots=True)
 class EngineLimits:
-    """Scheduler semantics and limits, per attention-dp rank; vLLM's names and meanings."""
+    """Scheduler semantics and limits, per attention-dp rank; vLLM's names and meanings. `stack` is the
+    software stack whose kernels run, "none" for the chip family's own."""
 
     family: str
     version: str
@@ -89,6 +90,7 @@ class EngineLimits:
     scheduler_reserve_full_isl: bool
     long_prefill_token_threshold: int
     expand_mla: bool
+    stack: str
 
 
 @dataclass(frozen=True, slots=True)

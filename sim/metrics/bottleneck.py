@@ -48,6 +48,7 @@ class TimeBreakdown:
         by_resource: share of busy time by resource, largest first; sums to 1.
         by_cause: the same with each level of the fabric in the link's place.
         by_operator: largest share first; shares sum to 1.
+        by_source: share of busy time by what priced it (`OperatorTime.source`); waiting ranks have none.
         light: busy time at the operators' own speed of light / busy time.
         samples: steps that were priced.
     """
@@ -56,6 +57,7 @@ class TimeBreakdown:
     by_resource: Mapping[Bound, float]
     by_cause: Mapping[str, float]
     by_operator: tuple[OperatorShare, ...]
+    by_source: Mapping[str, float]
     light: float
     samples: int
 
@@ -86,7 +88,7 @@ def time_breakdown(result: RunResult, sampled: SampledSteps) -> TimeBreakdown:
     """Say where the time of a run went, from its sampled steps."""
     total = float(sampled.time.sum())
     if total <= 0:
-        return TimeBreakdown(0.0, {}, {}, (), float("nan"), 0)
+        return TimeBreakdown(0.0, {}, {}, (), {}, float("nan"), 0)
     working = (sampled.time - sampled.waited) / total
     tally = _Tally(float(sampled.waited.sum()) / total)
     decodes, mixed = np.where(sampled.prefills, 0.0, working), np.where(sampled.prefills, working, 0.0)
@@ -104,6 +106,7 @@ class _Tally:
     shares: dict[tuple[str, str], list[float]] = field(default_factory=dict)
     parts: dict[tuple[str, str], dict[Bound, float]] = field(default_factory=dict)
     causes: dict[str, float] = field(default_factory=dict)
+    sources: dict[str, float] = field(default_factory=dict)
 
     def add(self, step: StepBreakdown, weight: float) -> None:
         whole = sum(operator.time for operator in step.operators)
@@ -117,6 +120,7 @@ class _Tally:
                 sums[i] += weight * amount / whole
             add(self.parts.setdefault(key, {}), _parts(operator), weight / whole)
             add(self.causes, by_cause(operator), weight / whole)
+            add(self.sources, {operator.source: operator.time}, weight / whole)
 
     def breakdown(self, busy: float, samples: int) -> TimeBreakdown:
         operators = [
@@ -136,6 +140,7 @@ class _Tally:
             by_resource=dict(sorted(resources.items(), key=lambda item: (-item[1], item[0]))),
             by_cause=ordered(self.causes),
             by_operator=tuple(operators),
+            by_source=self.sources,
             light=sum(operator.light for operator in operators),
             samples=samples,
         )

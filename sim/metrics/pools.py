@@ -17,12 +17,14 @@ def merged(parts: Sequence[tuple[RunResult, TimeBreakdown]]) -> TimeBreakdown:
         return parts[0][1]
     resources: dict[Bound, float] = {}
     causes: dict[str, float] = {}
+    sources: dict[str, float] = {}
     amounts: dict[tuple[str, str], list[float]] = {}
     by_resource: dict[tuple[str, str], dict[Bound, float]] = {}
     for (_, part), time in zip(parts, busy, strict=True):
         weight = time / total
         add(resources, part.by_resource, weight)
         add(causes, part.by_cause, weight)
+        add(sources, part.by_source, weight)
         for o in part.by_operator:
             sums = amounts.setdefault((o.name, o.group), [0.0] * 5)
             for i, amount in enumerate((o.share, o.light, o.flops, o.hbm_bytes, o.wire_bytes)):
@@ -34,6 +36,7 @@ def merged(parts: Sequence[tuple[RunResult, TimeBreakdown]]) -> TimeBreakdown:
         by_resource=dict(sorted(resources.items(), key=lambda item: (-item[1], item[0]))),
         by_cause=ordered(causes),
         by_operator=tuple(sorted(operators, key=lambda o: (-o.share, o.name))),
+        by_source=sources,
         light=sum(operator.light for operator in operators),
         samples=sum(part.samples for _, part in parts),
     )

@@ -63,6 +63,7 @@ class ExpertLoads:
         pairs: (token, expert) pairs; active: experts with at least one; tiles: row tiles per expert summed,
             with a last axis over `TILE_ROWS`.
         tokens: tokens of all ranks, by case; all_pairs: (token, expert) pairs of all ranks, by case.
+        experts: of one rank.
     """
 
     pairs: Array
@@ -70,6 +71,7 @@ class ExpertLoads:
     tiles: Array
     tokens: Array
     all_pairs: Array
+    experts: int
 
 
 def expert_loads(counts: Array, tokens: Array, ep: int, all_pairs: Array | None = None) -> ExpertLoads:
@@ -83,7 +85,7 @@ def expert_loads(counts: Array, tokens: Array, ep: int, all_pairs: Array | None 
     tiles = np.stack([np.ceil(by_rank / rows).sum(axis=3) for rows in TILE_ROWS], axis=3)
     active = (by_rank > 0).sum(axis=3).astype(np.float64)
     everyone = counts.sum(axis=2).mean(axis=1) if all_pairs is None else all_pairs
-    return ExpertLoads(pairs, active, tiles, tokens, everyone)
+    return ExpertLoads(pairs, active, tiles, tokens, everyone, experts // ep)
 
 
 @lru_cache(maxsize=64)

@@ -75,7 +75,8 @@ class Gemm:
 class Elementwise:
     """A norm, activation, gate, quantiser or sampler: `values` bytes streamed per row, read and written.
 
-    `produces` is the type an activation quantiser writes, empty for any other kernel.
+    `produces` is the type an activation quantiser writes, empty for any other kernel; `before` the product
+    that it writes for, whose rows are this kernel's.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Elementwise:
     bytes_per_row: float
     flops_per_row: float
     produces: str = ""
+    before: Gemm | None = None
 
     @property
     def access(self) -> Access:

@@ -54,13 +54,22 @@ def product(
     gemm = Gemm(name, group, count, rows, inner, columns, weights, arithmetic, arithmetic)
     if arithmetic not in _QUANTISED:
         return (gemm,)
-    return (quantiser(name, group, count, rows, inner, arithmetic), gemm)
+    return (quantiser(gemm), gemm)
 
 
-def quantiser(name: str, group: str, count: int, rows: Array, inner: int, produces: str) -> Elementwise:
-    """bf16 activations read, narrower ones written; 2 operations per value."""
-    width = ACTIVATION_BYTES + bytes_per_value(produces)
-    return Elementwise(f"{name}_quantise", group, count, rows, width * inner, 2.0 * inner, produces)
+def quantiser(before: Gemm) -> Elementwise:
+    """bf16 activations read, narrower ones written for a product; 2 operations per value."""
+    width, inner = ACTIVATION_BYTES + bytes_per_value(before.arithmetic), before.inner
+    return Elementwise(
+        f"{before.name}_quantise",
+        before.group,
+        before.count,
+        before.batch * before.rows,
+        width * inner,
+        2.0 * inner,
+        before.arithmetic,
+        before,
+    )
 
 
 def fused_product(

@@ -68,6 +68,14 @@ class Explanation:
             f"reached: {applied}."
         )
 
+    @property
+    def priced_by(self) -> dict[str, float]:
+        """Share of the step's time by what priced it."""
+        shares: dict[str, float] = {}
+        for operator in self.step.operators:
+            shares[operator.source] = shares.get(operator.source, 0.0) + operator.time / self.step.total
+        return shares
+
     def to_json(self) -> dict[str, object]:
         """Plain data: the batch, the totals (s), the operators, the figures."""
         step = self.step
@@ -115,7 +123,7 @@ def explain(
     prepared = prepare(scenario)
     deployment = prepared.deployment
     _check(deployment, prepared.memory, decode, context, prefill, prefix)
-    timer = make_timer(deployment, scenario.spec.fidelity, whole_model)
+    timer = make_timer(deployment, scenario.spec.fidelity, whole_model, prepared.tables)
     batch = BatchShape(
         decodes=decode,
         context=decode * context,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sim.deployment import Deployment, MemoryMap, deploy, memory_map
 from sim.errors import UserError
@@ -9,9 +10,13 @@ from sim.figures import Assumption, Figure, Resolution
 from sim.hardware import resolve_cluster
 from sim.models import build_model
 from sim.scenario.disaggregation import PrefillPoolSpec, check_pools, resolve_transfer
+from sim.scenario.measured import measured_tables
 from sim.scenario.scenario import Scenario
 from sim.serving.kv_transfer import KvTransfer
 from sim.serving.routers import RouterName
+
+if TYPE_CHECKING:
+    from sim.timing.measured.tables import Measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +31,15 @@ class PreparedPrefill:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What simulation and explanation start from; `figures` are those behind the assumptions, by path."""
+    """What simulation and explanation start from; `figures` are those behind the assumptions, by path,
+    `tables` the measured ones that prices of operators go by."""
 
     deployment: Deployment
     memory: MemoryMap
     assumptions: tuple[Assumption, ...]
     figures: Mapping[str, Figure]
     prefill: PreparedPrefill | None = None
+    tables: "tuple[Measured, ...]" = ()
 
 
 def prepare(scenario: Scenario) -> Prepared:
@@ -60,7 +67,9 @@ def prepare(scenario: Scenario) -> Prepared:
         prefill = _prefill(scenario, spec.prefill, deployment, taken)
     assumptions = tuple(assumption for one in taken for assumption in one.assumptions)
     figures = {path: figure for one in taken for path, figure in one.figures.items()}
-    return Prepared(deployment, memory_map(deployment), assumptions, figures, prefill)
+    return Prepared(
+        deployment, memory_map(deployment), assumptions, figures, prefill, measured_tables(scenario)
+    )
 
 
 def _prefill(

@@ -1,6 +1,8 @@
 """A deployment with the timer that prices its steps, and what a run on it comes to."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sim.deployment import Deployment, MemoryMap, arithmetic_type
 from sim.metrics import Fleet, PoolUse, SampledSteps, sample_steps, time_breakdown
@@ -11,6 +13,9 @@ from sim.serving.records import RunResult
 from sim.serving.routers import RouterName
 from sim.timing import Fidelity, PartsTimer, StepSurface, make_timer
 from sim.timing.surface_protocol import Surface
+
+if TYPE_CHECKING:
+    from sim.timing.measured.tables import Measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +29,15 @@ class Priced:
     surface: StepSurface
 
 
-def priced(deployment: Deployment, memory: MemoryMap, router: RouterName, fidelity: Fidelity) -> Priced:
-    """The deployment with prices at this fidelity."""
-    timer = make_timer(deployment, fidelity)
+def priced(
+    deployment: Deployment,
+    memory: MemoryMap,
+    router: RouterName,
+    fidelity: Fidelity,
+    tables: "Sequence[Measured]" = (),
+) -> Priced:
+    """The deployment with prices at this fidelity; `tables` are measured ones that it goes by."""
+    timer = make_timer(deployment, fidelity, tables=tables)
     return Priced(deployment, memory, router, timer, StepSurface(timer))
 
 

@@ -45,10 +45,18 @@ class Scenario:
         return self.document.name if line is None else f"{self.document.name}:{line}"
 
     def resolved_text(self, folder: Path | None = None) -> str:
-        """The resolved tree as YAML; given a folder, paths of the workload's files are relative to it."""
+        """The resolved tree as YAML; given a folder, paths of the files it reads are relative to it."""
         if folder is None:
             return yaml_text(self.tree)
-        return yaml_text(self.tree | {"workload": _moved(self.tree["workload"], self.base, folder)})
+        moved: Tree = {"workload": _moved(self.tree["workload"], self.base, folder)}
+        if self.spec.tables:
+            from sim.timing.measured.installed import PREFIX  # with all that only tables need
+
+            moved["tables"] = [
+                table if table.startswith(PREFIX) else _moved_path(table, self.base, folder)
+                for table in self.spec.tables
+            ]
+        return yaml_text(self.tree | moved)
 
     def write_resolved(self, path: Path) -> None:
         """Writes the resolved scenario, which runs from where it lies.
@@ -137,6 +145,11 @@ def _moved(node: object, base: Path, folder: Path) -> object:
         return node
     entries = {key: _moved(value, base, folder) for key, value in cast("Tree", node).items()}
     path = entries.get("path")
-    if isinstance(path, str) and not Path(path).is_absolute():
-        entries["path"] = os.path.relpath(base / path, folder)
+    if isinstance(path, str):
+        entries["path"] = _moved_path(path, base, folder)
     return entries
+
+
+def _moved_path(path: str, base: Path, folder: Path) -> str:
+    """A path relative to `folder` instead of `base`; an absolute one as it is."""
+    return path if Path(path).is_absolute() else os.path.relpath(base / path, folder)

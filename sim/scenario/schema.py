@@ -52,7 +52,14 @@ class ScenarioSpec(BaseModel):
         Fidelity,
         Field(
             description="`analytic`: mechanistic closed forms; `roofline`: the speed of light; `event`: the "
-            "chip's engines, memory and links simulated."
+            "chip's engines, memory and links simulated; `tables`: analytic, corrected by measured `tables`."
         ),
     ] = "analytic"
+    tables: Annotated[
+        tuple[str, ...],
+        Field(
+            description="Measured tables of operators that fidelity `tables` goes by: paths (Parquet, CSV) "
+            "or `aiconfigurator:CHIP/STACK/VERSION` for those of an installed aiconfigurator-core."
+        ),
+    ] = ()
     seed: Annotated[int, Field(ge=0, description="The same seed gives the same bytes.")] = 0

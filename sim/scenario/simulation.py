@@ -17,6 +17,7 @@ from sim.metrics import (
     write_requests,
 )
 from sim.scenario.disaggregation import pool_uses, serve_pools
+from sim.scenario.measured import priced_by
 from sim.scenario.prepared import Prepared, prepare
 from sim.scenario.pricing import Priced, pool_use, priced, sampled
 from sim.scenario.scenario import Scenario
@@ -68,6 +69,8 @@ def simulate(scenario: Scenario) -> Outcome:
     prepared, requests, result = served.prepared, served.requests, served.result
     deployment, memory, spec = prepared.deployment, prepared.memory, scenario.spec
     pools, breakdown, time = _uses(served)
+    if prepared.tables and breakdown is not None:
+        result = replace(result, notes=(*result.notes, priced_by(breakdown.by_source)))
     summary = summarise(
         result,
         _header(deployment, spec.workload.arrivals, requests),
@@ -101,13 +104,13 @@ def serve_scenario(scenario: Scenario) -> Served:
     """Serves the scenario's workload on its deployment; errors as `simulate`."""
     prepared, spec = prepare(scenario), scenario.spec
     requests = _requests(scenario)
-    own = priced(prepared.deployment, prepared.memory, spec.router, spec.fidelity)
+    own = priced(prepared.deployment, prepared.memory, spec.router, spec.fidelity, prepared.tables)
     if prepared.prefill is None:
         result = serve(prepared.deployment, prepared.memory, requests, own.surface, spec.router, spec.seed)
         result = replace(result, notes=(*result.notes, *_start(prepared)))
         return Served(prepared, requests, result, own)
     prompts = prepared.prefill
-    prefill = priced(prompts.deployment, prompts.memory, prompts.router, spec.fidelity)
+    prefill = priced(prompts.deployment, prompts.memory, prompts.router, spec.fidelity, prepared.tables)
     pools = serve_pools(own, prefill, prompts.transfer, requests, spec.seed)
     return Served(prepared, requests, pools.whole, own, prefill, pools)
 

@@ -1,4 +1,7 @@
-"""How long an operator and a step take: roofline, analytic and event timers, and the surface engines ask."""
+"""How long an operator and a step take: the timers of all fidelities, and the surface engines ask."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from sim.deployment.deployment import Deployment
 from sim.timing.step_timer import Fidelity, PartsTimer
@@ -6,12 +9,23 @@ from sim.timing.surface import StepSurface
 from sim.timing.timeline import Counter, CriticalSpan, StepTimeline, TimelineEvent
 from sim.timing.timer import CALM, Conditions, OperatorTime, StepBreakdown, StepTimer
 
+if TYPE_CHECKING:
+    from sim.timing.measured.tables import Measured
+
 
 def make_timer(
-    deployment: Deployment, fidelity: Fidelity = "analytic", whole_model: bool = False
+    deployment: Deployment,
+    fidelity: Fidelity = "analytic",
+    whole_model: bool = False,
+    tables: "Sequence[Measured]" = (),
 ) -> PartsTimer:
-    """The timer of a deployment's steps: "roofline" (speed of light), "analytic" (mechanistic) or "event"
-    (simulated; `whole_model` for every layer, also where layers repeat)."""
+    """The timer of a deployment's steps: "roofline" (speed of light), "analytic" (mechanistic), "event"
+    (simulated; `whole_model` for every layer, also where layers repeat) or "tables" (analytic, corrected by
+    measured `tables`)."""
+    if fidelity == "tables":
+        from sim.timing.measured.timer import TablesTimer
+
+        return TablesTimer(deployment, tables)
     if fidelity == "event":
         from sim.timing.event import EventTimer  # simpy with it
 

@@ -72,7 +72,7 @@ def _row(operator: Operator, weights: Array, pricer: Pricer, rates: Rates, clust
         hbm,
         wire,
         max(parts, key=lambda name: parts[name]),
-        pricer.source,
+        pricer.priced_by(operator),
         parts,
         flops * cluster.chip.power.pj_flop + hbm * cluster.chip.power.pj_byte,
         levels,
@@ -158,6 +158,7 @@ def _add(a: OperatorTime, b: OperatorTime) -> OperatorTime:
         parts=parts,
         energy=a.energy + b.energy,
         levels=levels,
+        source=a.source if a.source == b.source else f"{a.source}; {b.source}",
     )
 
 

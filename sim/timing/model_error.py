@@ -1,7 +1,6 @@
 """Prices with the model's own error drawn: each class of operators takes a factor of its time."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from sim.operators import (
     Collective,
@@ -51,17 +50,13 @@ class ErringPricer:
         """As the pricer's own."""
         return self._pricer.source
 
+    def priced_by(self, operator: Operator) -> str:
+        """As the pricer's own."""
+        return self._pricer.priced_by(operator)
+
     def price(self, operator: Operator) -> Priced:
         """Seconds of one execution by cause, over all cases."""
-        factor, exact = self._factors[operator_class(operator)], self._pricer.price(operator)
-        return replace(
-            exact,
-            launch=exact.launch * factor,
-            compute=exact.compute * factor,
-            hbm=exact.hbm * factor,
-            link=exact.link * factor,
-            imbalance=exact.imbalance * factor,
-        )
+        return self._pricer.price(operator).scaled(self._factors[operator_class(operator)])
 
     def prefill(self, attention: PrefillAttention) -> float:
         """Seconds of one prefill attention."""

@@ -26,6 +26,16 @@ class Priced:
         """Seconds."""
         return self.launch + self.compute + self.hbm + self.link + self.imbalance
 
+    def scaled(self, factor: Array | float) -> "Priced":
+        """Every cause `factor` times as long."""
+        return Priced(
+            self.launch * factor,
+            self.compute * factor,
+            self.hbm * factor,
+            self.link * factor,
+            self.imbalance * factor,
+        )
+
 
 def norm(p: float, *parts: Array) -> Array:
     """(Σ partᵖ)^(1/p) of non-negative arrays, scaled by the largest so that nothing underflows."""

@@ -34,7 +34,11 @@ class Pricer(Protocol):
 
     @property
     def source(self) -> str:
-        """What the price is called in a breakdown."""
+        """What the price of whatever is no operator is called in a breakdown."""
+        ...
+
+    def priced_by(self, operator: Operator) -> str:
+        """What an operator's price is called in a breakdown."""
         ...
 
     def price(self, operator: Operator) -> Priced:
@@ -58,7 +62,17 @@ class Pricer(Protocol):
         ...
 
 
-class KernelPricer:
+class _OneSource:
+    """A pricer with one source for every operator."""
+
+    source: str
+
+    def priced_by(self, operator: Operator) -> str:
+        """Its source."""
+        return self.source
+
+
+class KernelPricer(_OneSource):
     """What every price of real kernels shares: whole tiles, what DRAM gives them, the engine's host."""
 
     def __init__(self, rates: Rates, cluster: Cluster) -> None:
@@ -108,7 +122,7 @@ class AnalyticPricer(KernelPricer):
         return sum(price_prefill(attention, self._rates.of(attention)))
 
 
-class RooflinePricer:
+class RooflinePricer(_OneSource):
     """The speed of light: each operator takes what its scarcest resource needs at its datasheet peak."""
 
     source = "roofline"

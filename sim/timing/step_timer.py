@@ -26,7 +26,7 @@ from sim.timing.pricer import AnalyticPricer, Pricer, RooflinePricer
 from sim.timing.rates import Rates, rates
 from sim.timing.timer import CALM, Conditions, StepBreakdown
 
-Fidelity = Literal["roofline", "analytic", "event"]
+Fidelity = Literal["roofline", "analytic", "event", "tables"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,5 +76,4 @@ def with_quantiser(gemm: Gemm, rates: Rates) -> Array:
     seconds = price_gemm(gemm, rates).total
     if gemm.arithmetic == "bf16":
         return seconds
-    activations = quantiser(gemm.name, "", 1, gemm.batch * gemm.rows, gemm.inner, gemm.arithmetic)
-    return seconds + price_elementwise(activations, rates).total
+    return seconds + price_elementwise(quantiser(gemm), rates).total

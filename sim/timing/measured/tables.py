@@ -1,9 +1,10 @@
-"""Reading measured tables: parquet files with the columns of one of `TABLES`.
+"""Reading measured tables: Parquet or CSV files with the columns of one of `TABLES`, or a package's own.
 
 The table's kind is told by its columns, not by its file's name. Other columns are ignored; rows flagged
-`outlier` are kept apart by the caller.
+`outlier` are left out and counted.
 """
 
+import csv
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Protocol, cast
 import numpy as np
 
 from sim.errors import UserError
+from sim.timing.measured.installed import PREFIX, installed_tables
 from sim.timing.measured.rows import Column, Rows
 
 COMMON = ("chip", "op", "dtype", "framework", "latency_us")
@@ -20,6 +22,9 @@ COMMON = ("chip", "op", "dtype", "framework", "latency_us")
 
 OPTIONAL = {"kernel": "", "version": "", "kv_dtype": "", "outlier": False}
 """Columns that a table may leave out, and what stands for them."""
+
+WORDS = ("gemm_dtype", "distribution")
+"""Shape columns that hold text."""
 
 TABLES: Mapping[str, tuple[str, ...]] = {
     "gemm": ("m", "n", "k"),
@@ -60,22 +65,30 @@ class _Parquet(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One table as read: its rows without the flagged ones, and how many of those there were."""
+    """One table as read: its rows without the flagged ones, how many of those there were, and its name."""
 
     rows: Rows
     outliers: int
+    name: str
+
+
+def read_tables(reference: str | Path, base: Path | None = None) -> list[Measured]:
+    """The tables that a user names: one file, or `aiconfigurator:CHIP/STACK/VERSION` for the package's.
+
+    Args:
+        base: folder that a relative path starts from.
+    Raises:
+        UserError: for a file that cannot be read, columns that are those of no table, a time that is not
+            positive, what the package has no tables of; without pyarrow or the package where it is needed.
+    """
+    if str(reference).startswith(PREFIX):
+        return [to_rows(columns, name) for name, columns in installed_tables(str(reference), _parquet)]
+    return [read_table(Path(reference) if base is None else base / reference)]
 
 
 def read_table(path: Path) -> Measured:
-    """The rows of a measured table.
-
-    Raises:
-        UserError: for a file that cannot be read, columns that are those of no table, a time that is not
-            positive; without pyarrow.
-    """
-    table = _parquet(path)
-    names = frozenset(table.column_names)
-    return to_rows({name: _plain(table.column(name).to_numpy()) for name in names}, path.name)
+    """The rows of one file; errors as `read_tables`."""
+    return to_rows(_csv(path) if path.suffix.lower() == ".csv" else _parquet(path), path.name)
 
 
 def to_rows(columns: Mapping[str, Column], source: str) -> Measured:
@@ -91,12 +104,16 @@ def to_rows(columns: Mapping[str, Column], source: str) -> Measured:
     kept = {name: columns[name] for name in (*COMMON, *TABLES[kind])}
     for name, absent in OPTIONAL.items():
         kept[name] = columns.get(name, np.full(n, absent))
+    for name in ("latency_us", *(c for c in TABLES[kind] if c not in WORDS)):
+        if n and not np.issubdtype(kept[name].dtype, np.number):
+            raise UserError(f"{source}: the column '{name}' must hold numbers, found '{kept[name][0]}'")
     time = np.asarray(kept["latency_us"], np.float64)
     if bad := np.flatnonzero(~(time > 0)).tolist():
         raise UserError(f"{source}: row {bad[0]}: latency_us must be greater than 0, found {time[bad[0]]:g}")
     rows = Rows(kind, kept, np.arange(n))
-    flagged = np.asarray(kept["outlier"], np.bool_)
-    return Measured(rows.at(~flagged), int(flagged.sum()))
+    flagged = np.char.lower(np.asarray(kept["outlier"]).astype(np.str_))
+    outlier = ~np.isin(flagged, ("", "0", "0.0", "false"))
+    return Measured(rows.at(~outlier), int(outlier.sum()), source)
 
 
 def _plain(column: Column) -> Column:
@@ -104,7 +121,7 @@ def _plain(column: Column) -> Column:
     return column.astype(np.str_) if column.dtype == object else column
 
 
-def _parquet(path: Path) -> ArrowTable:
+def _parquet(path: Path) -> dict[str, Column]:
     try:
         parquet = cast("_Parquet", importlib.import_module("pyarrow.parquet"))
     except ImportError:
@@ -114,6 +131,30 @@ def _parquet(path: Path) -> ArrowTable:
     if not path.is_file():
         raise UserError(f"cannot read {path}: there is no such file")
     try:
-        return parquet.read_table(path)
+        table = parquet.read_table(path)
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as Parquet ({error})") from None
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path}: cannot be read as Parquet ({reason})") from None
+    return {name: _plain(table.column(name).to_numpy()) for name in table.column_names}
+
+
+def _csv(path: Path) -> dict[str, Column]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            header, *lines = list(csv.reader(file)) or [[]]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise UserError(f"cannot read {path}: {reason}") from None
+    for number, line in enumerate(lines, start=2):
+        if len(line) != len(header):
+            raise UserError(f"{path}:{number}: {len(header)} columns are expected, found {len(line)}")
+    columns = zip(*lines, strict=True) if lines else ((),) * len(header)
+    return {name: _typed(np.array(column, np.str_)) for name, column in zip(header, columns, strict=True)}
+
+
+def _typed(column: Column) -> Column:
+    """Text as numbers, if all of it is."""
+    try:
+        return column.astype(np.float64)
+    except ValueError:
+        return column

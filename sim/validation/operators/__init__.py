@@ -17,18 +17,19 @@ from sim.timing.measured.bench import ARITHMETIC, Bench
 from sim.timing.measured.parameters import Parameters, parameters
 from sim.timing.measured.rows import Rows
 from sim.timing.measured.scope import in_scope
-from sim.timing.measured.tables import read_table
+from sim.timing.measured.tables import read_tables
 from sim.validation.operators.report import Comparison, OperatorReport, report
 
 MICROSECOND = 1e-6
 
 
 def validate_operators(
-    tables: Sequence[Path], *, parameters_name: str = "profile", every: int = 1
+    tables: Sequence[str | Path], *, parameters_name: str = "profile", every: int = 1
 ) -> OperatorReport:
     """Prices every row of the tables and compares.
 
     Args:
+        tables: files, or tables of an installed package (sim.timing.measured.tables).
         parameters_name: which kernel parameters may be used (sim.timing.measured.parameters).
         every: take every n-th row only.
     Raises:
@@ -37,13 +38,11 @@ def validate_operators(
     chosen = parameters(parameters_name)
     skipped: Counter[str] = Counter()
     compared: list[Comparison] = []
-    for path in tables:
-        measured = read_table(path)
+    for measured in (table for named in tables for table in read_tables(named)):
         if measured.outliers:
             skipped["flagged as an outlier of its series"] += measured.outliers
-        compared += compare(
-            measured.rows.at(np.arange(0, measured.rows.n, every)), path.name, chosen, skipped
-        )
+        rows = measured.rows.at(np.arange(0, measured.rows.n, every))
+        compared += compare(rows, measured.name, chosen, skipped)
     return report(chosen.name, chosen.text, compared, skipped)
 
 
