@@ -102,11 +102,11 @@ def test_the_factors_of_a_stack_are_figures_of_the_result_and_can_be_drawn() -> 
     plain = deployed("h200-hgx", resolution=taken, family="vllm")
     place = "deployment.engine.stack.moe.fp8_block.moe_mma"
     assert place in taken.figures
-    drawn = deployed("h200-hgx", resolution=Resolution("deployment", {place: 1.0}), family="vllm")
-    at_best, at_value = (
+    drawn = deployed("h200-hgx", resolution=Resolution("deployment", {place: 0.95}), family="vllm")
+    at_high, at_value = (
         next(k for k in d.kernels if k.operator == "moe").factors["moe_mma"] for d in (drawn, plain)
     )
-    assert at_best == taken.figures[place].high
+    assert at_high == pytest.approx(taken.figures[place].high)
     assert at_value == taken.figures[place].value
 
 
