@@ -72,7 +72,8 @@ def light(tables: Iterable[Path]) -> Errors:
             with tempfile.TemporaryDirectory() as scratch:
                 swapped, fitted = Path(scratch) / "swapped.yaml", Path(scratch) / "fitted.yaml"
                 swapped.write_text(yaml_text(read_chip(name) | {"kernels": read_chip("h100")["kernels"]}))
-                fitted.write_text(calibrate_rows([Measured(rows.at(drawn[:LIGHT]), 0, path.name)], str(swapped))[1])
+                sample = Measured(rows.at(drawn[:LIGHT]), 0, path.name)
+                fitted.write_text(calibrate_rows([sample], str(swapped))[1])
                 chosen = parameters(str(fitted))
                 for comparison in compare(rows.at(drawn[LIGHT:]), path.name, chosen, defaultdict(int)):
                     kind = str(dtype) if rows.table in ("gemm", "moe") else ""

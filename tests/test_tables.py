@@ -161,7 +161,7 @@ def test_a_price_never_leaves_the_ratios_that_were_measured(
 
 
 def _priced(rows: Rows) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    return Ratios(rows, StepBench(load_chip("h100")[0], dense().kernels)).price(rows)
+    return Ratios(rows, StepBench(load_chip("h100")[0], running=dense().kernels)).price(rows)
 
 
 def test_of_several_kernels_that_measured_a_shape_the_fastest_counts() -> None:

@@ -20,7 +20,7 @@ from sim.timing.timer import CALM
 class StepBench(Bench):
     """A bench whose operators meet what they meet in a step: the engine's kernels, nothing on the chip."""
 
-    running: tuple[RunningKernel, ...]
+    running: tuple[RunningKernel, ...] = ()
 
     def cold(self, operator: str, dtype: str, stack: str, kernel: str) -> Rates:
         """The step's rates, of the kernel that the engine runs for these types."""
@@ -75,7 +75,7 @@ class TablesTimer(PartsTimer):
 
     def __init__(self, deployment: Deployment, tables: Sequence[Measured]) -> None:
         super().__init__(deployment, "tables")
-        bench = StepBench(deployment.cluster.chip, deployment.kernels)
+        bench = StepBench(deployment.cluster.chip, running=deployment.kernels)
         self.measured = overrides([(table.name, table.rows) for table in tables], deployment, bench)
 
     def pricer(self, chip: Rates) -> Pricer:
