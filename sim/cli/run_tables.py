@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SHOWN_ASSUMPTIONS = 5
 SHOWN_OPERATORS = 7
+SHOWN_CLIENTS = 12
 _WEAKEST_FIRST = ("unstated", "assumption", "estimate", "press", "datasheet", "measured")
 _LATENCIES = ("ttft", "tpot", "itl", "e2el")
 
@@ -29,6 +30,8 @@ def print_outcome(out: "Console", outcome: "Outcome") -> None:
     left = [_throughput(summary.values), _latency(outcome), *_request_time(summary.request_time)]
     right = [*_bounds(summary.breakdown), _memory(outcome)]
     out.print(side_by_side(left, right))
+    if summary.clients:
+        out.print(_clients(outcome))
     _print_admission(out, summary.values)
     for note in summary.notes:
         out.print(f"Note: {note}", markup=False)
@@ -73,6 +76,31 @@ def _latency(outcome: "Outcome") -> "Group":
         rows.append([name.upper(), *row, *([_number(bound and bound * 1e3)] if slo is not None else [])])
     steady = "" if outcome.summary.steady else " (not steady: they depend on the run's length)"
     return table(f"Latency, ms{steady}", columns, rows)
+
+
+def _clients(outcome: "Outcome") -> "Group":
+    """One row per kind of users, worst attainment first."""
+    slo = outcome.scenario.spec.slo
+    rows: list[list[str]] = []
+    worst = sorted(outcome.summary.clients.items(), key=lambda item: _attained(item[1]))
+    for name, values in worst[:SHOWN_CLIENTS]:
+        row = [name, f"{values['num_prompts']:,}", _number(values["request_throughput"])]
+        row += [_number(values[f"{which}_{kind}_ms"]) for kind in _LATENCIES[:2] for which in ("p50", "p99")]
+        row += [_number(values["p99_e2el_ms"])]
+        if slo is not None:
+            bounds = slo.of(name)
+            asked = [_number(bound and bound * 1e3) for bound in (bounds.ttft, bounds.tpot, bounds.e2el)]
+            row += [" · ".join(asked), _attainment(values)]
+        rows.append(row)
+    heads = ["", "requests", "/s", "TTFT p50", "p99", "TPOT p50", "p99", "E2EL p99"]
+    left = len(worst) - len(rows)
+    title = f"By client, ms ({left} more in --json)" if left else "By client, ms"
+    return table(title, heads + (["SLO", "attained"] if slo is not None else []), rows)
+
+
+def _attained(values: "Mapping[str, Value]") -> float:
+    attained = values["slo_attainment"]
+    return attained if isinstance(attained, float) else 1.0
 
 
 def _request_time(spent: "RequestTime | None") -> "list[Group]":

@@ -28,7 +28,8 @@ also be a mapping `{value, low, high, basis, source}` that says how the number i
   to the scenario (with a / or ending in .yaml or .json), or the thing itself written in place.
 - The general form: `pools: [{name, role, model, cluster, deployment, router}]` instead of `model`, `cluster`
   and `deployment`: one, or one with role prefill (`prefill:` in the short form) and one with role decode.
-  `clients: [{name, share, …}]` has the fields of `workload`; one entry for now.
+  `clients: [{name, …}]`: several kinds of users, each with the workload's fields but `num_requests` and
+  `duration`, which stay in `workload`; in the short form `workload.arrivals: {process: clients, clients: …}`.
 - `--set PATH=VALUE` changes any value of the resolved tree, left to right: `--set deployment.parallel.tp=4`,
   `--set cluster=h100-hgx`, `--set cluster.chip.memory.bandwidth=x1.2`,
   `--set workload.arrivals='{process: closed, concurrency: 64}'`. List items go by index. A relative path in
@@ -114,7 +115,7 @@ def _add_general_form(schema: dict[str, object], fields: dict[str, object]) -> N
     fields["clients"] = {
         "type": "array",
         "minItems": 1,
-        "description": "The general form of workload: its fields, with a name and a share.",
+        "description": "The general form of workload: kinds of users, each with its fields and a name.",
         "items": {"type": "object"},
     }
     schema.pop("required", None)

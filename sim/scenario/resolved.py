@@ -26,10 +26,11 @@ _DEFAULTS: Tree = {"router": "round_robin", "fidelity": "analytic", "seed": 0}
 
 
 def short_form(document: Document) -> Document:
-    """The scenario without `pools` and `clients`: the one pool and the one client take their place.
+    """The scenario without `pools` and `clients`: the one pool and the one client take their place, several
+    clients become the workload's arrivals.
 
     Raises:
-        UserError: for more than one of either, and for a key written in both forms.
+        UserError: for pools that make no pair, and for a key written in both forms.
     """
     if not isinstance(document.tree, dict):
         raise _refused(document, (), f"a scenario is a mapping, found {_kind(document.tree)}")
@@ -45,7 +46,10 @@ def short_form(document: Document) -> Document:
         if not isinstance(written, dict):
             raise _refused(document, ("workload",), f"a mapping is expected, found {_kind(written)}")
         tree["workload"] = dict(cast("Tree", written))
-        _move(document, "clients", tree, lines, ("workload",))
+        if _is_several(tree["clients"]):
+            _join(document, tree, lines)
+        else:
+            _move(document, "clients", tree, lines, ("workload",))
     return replace(document, tree=tree, lines=lines)
 
 
@@ -77,6 +81,21 @@ def _move(
     for path, line in document.lines.items():
         if path[:2] == (key, 0):
             lines[(*into, *path[2:])] = line
+
+
+def _is_several(entries: object) -> bool:
+    return isinstance(entries, list) and len(cast("list[object]", entries)) > 1
+
+
+def _join(document: Document, tree: Tree, lines: dict[tuple[str | int, ...], int]) -> None:
+    """Several clients: together they are the arrivals of the workload."""
+    workload = cast("Tree", tree["workload"])
+    if "arrivals" in workload:
+        raise _refused(document, ("workload", "arrivals"), "written a second time beside the clients' own")
+    workload["arrivals"] = {"process": "clients", "clients": tree.pop("clients")}
+    for path, line in document.lines.items():
+        if path[:1] == ("clients",):
+            lines["workload", "arrivals", *path] = line
 
 
 def _is_pair(pools: object) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sim.deployment import Deployment, MemoryMap
-from sim.errors import UserError
+from sim.errors import UserError, nearest
 from sim.metrics import (
     Header,
     PoolUse,
@@ -26,7 +26,8 @@ from sim.serving.disaggregated import PoolResults
 from sim.serving.records import RunResult
 from sim.units import TIME, show
 from sim.workload import generate
-from sim.workload.arrivals import ConstantRate, Gamma, Poisson, Process, Source, Synthetic, Trace
+from sim.workload.arrivals import ConstantRate, Gamma, Poisson, Synthetic, Trace
+from sim.workload.arrivals.renewal import Policy
 from sim.workload.requests import Requests
 
 
@@ -104,6 +105,7 @@ def serve_scenario(scenario: Scenario) -> Served:
     """Serves the scenario's workload on its deployment; errors as `simulate`."""
     prepared, spec = prepare(scenario), scenario.spec
     requests = _requests(scenario)
+    _check_clients(scenario, requests)
     own = priced(prepared.deployment, prepared.memory, spec.router, spec.fidelity, prepared.tables)
     if prepared.prefill is None:
         result = serve(prepared.deployment, prepared.memory, requests, own.surface, spec.router, spec.seed)
@@ -147,7 +149,19 @@ def _requests(scenario: Scenario) -> Requests:
         raise
 
 
-def _header(deployment: Deployment, arrivals: Process | Source, requests: Requests) -> Header:
+def _check_clients(scenario: Scenario, requests: Requests) -> None:
+    """Refuses bounds of a client that sends nothing: nobody would be held to them."""
+    slo = scenario.spec.slo
+    for name in () if slo is None else slo.clients:
+        if name not in requests.clients:
+            known = ", ".join(requests.clients) or "none: the workload has a single kind"
+            raise UserError(
+                f"{scenario.place('slo')}: slo.clients: no client '{name}'"
+                f"{nearest(name, requests.clients)} (clients: {known})"
+            )
+
+
+def _header(deployment: Deployment, arrivals: Policy, requests: Requests) -> Header:
     engine = deployment.engine
     return Header(
         model=deployment.model.name,
@@ -159,7 +173,7 @@ def _header(deployment: Deployment, arrivals: Process | Source, requests: Reques
     )
 
 
-def _offered_rate(arrivals: Process | Source, requests: Requests) -> float:
+def _offered_rate(arrivals: Policy, requests: Requests) -> float:
     """Requests/s as asked for, or as they come; infinite where all come at once or in a closed loop."""
     if isinstance(arrivals, Poisson | Gamma | ConstantRate | Trace | Synthetic) and arrivals.rate is not None:
         return arrivals.rate
@@ -167,7 +181,7 @@ def _offered_rate(arrivals: Process | Source, requests: Requests) -> float:
     return (len(requests) - 1) / span if span > 0 else math.inf
 
 
-def _burstiness(arrivals: Process | Source) -> float | None:
+def _burstiness(arrivals: Policy) -> float | None:
     """Shape of the gamma distribution of the gaps, where they have one."""
     if isinstance(arrivals, Poisson):
         return 1.0

@@ -20,6 +20,7 @@ from sim.serving.book import REFUSED
 from sim.serving.clock import Clock
 from sim.serving.engine import Engine
 from sim.serving.fleet import FleetConfig
+from sim.serving.followers import Followers
 from sim.serving.invariants import check_run, checks_wanted
 from sim.serving.kv_transfer import KvMoves, KvTransfer
 from sim.serving.lockstep import LockstepRanks
@@ -103,6 +104,7 @@ class _Run:
         self.computed: list[float | None] = [None] * len(requests)
         self.arrived: list[float | None] = [None] * len(requests)
         self.backlog = iter(range(len(requests)))
+        self.followers = Followers(requests.follows, len(requests))
 
     def _watched(self, engines: list[Engine], wanted: Callable[[Engine], bool]) -> WatchedEngines:
         return WatchedEngines(self.clock, engines, self.happened, wanted)
@@ -139,8 +141,9 @@ class _Run:
         return not engine.scheduler.idle or bool(engine.flight)
 
     def _is_waited_for(self, engine: Engine) -> bool:
-        """A full decode engine holds others back; in a closed loop every answer lets the next request in."""
-        if self.requests.concurrency is not None:
+        """A full decode engine holds others back; in a closed loop, or where requests follow others, every
+        answer lets the next in."""
+        if self.requests.concurrency is not None or self.requests.follows is not None:
             return self._has_work(engine)
         return any(
             rank.waiting or (isinstance(rank, DecodeScheduler) and rank.fetched) for rank in _ranks(engine)
@@ -160,8 +163,10 @@ class _Run:
         link, now = replica * self.pools[0].config.ranks + rank, self.decode.engines[replica].now
         self.happened.append(partial(self._reserved, request, link, tokens, now))
 
-    def _tell_finished(self, _request: int, time: float) -> None:
-        if self.requests.concurrency is not None:
+    def _tell_finished(self, request: int, time: float) -> None:
+        if self.requests.follows is not None:
+            self.happened.append(partial(self._ended, request, time))
+        elif self.requests.concurrency is not None:
             self.happened.append(partial(self._enter_next, time))
 
     # -- what then happens --------------------------------------------------------------------------------
@@ -188,6 +193,19 @@ class _Run:
         self._enter(request, time)
         self.prefill.settle()
         self._arrive(time)
+
+    def _ended(self, request: int, time: float) -> None:
+        """Those who waited for this request come a pause later."""
+        for follower, arrival in self.followers.released(request, time):
+            self.prompts.arrival[follower] = arrival
+            self.clock.at(arrival, partial(self._follow, follower))
+
+    def _follow(self, request: int, time: float) -> None:
+        if self._refused(request):
+            self._ended(request, time)
+        else:
+            self._enter(request, time)
+        self.prefill.settle()
 
     def _refused(self, request: int) -> bool:
         if REFUSED not in (self.prompts.state[request], self.answers.state[request]):
@@ -234,7 +252,10 @@ class _Run:
 
     def run(self) -> None:
         """Until nothing is left to do."""
-        if self.requests.concurrency is None:
+        if self.requests.follows is not None:
+            for request in self.followers.first:
+                self.clock.at(self.prompts.arrival[request], partial(self._follow, request))
+        elif self.requests.concurrency is None:
             self._arrive(0.0)
         else:
             for _ in range(self.requests.concurrency):

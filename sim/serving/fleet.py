@@ -2,11 +2,14 @@
 
 Under a router that looks at no state and open-loop load the replicas never meet, and each runs on its own
 from its first request to its last. Otherwise one SimPy clock couples them: replicas are advanced, lazily, to
-each routing decision, and under closed-loop load to each finish.
+each routing decision, and under closed-loop load to each finish. Where requests follow others, each end lets
+the next in.
 """
 
-from collections.abc import Generator
+from collections import deque
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from functools import partial
 from math import inf, nextafter
 from typing import TYPE_CHECKING, cast
 
@@ -14,7 +17,9 @@ from sim.deployment.deployment import Deployment
 from sim.deployment.memory import MemoryMap
 from sim.serving.batch import SchedulerConfig, SchedulerRules
 from sim.serving.book import REFUSED
+from sim.serving.clock import Clock
 from sim.serving.engine import Engine
+from sim.serving.followers import Followers
 from sim.serving.invariants import check_run, checks_wanted
 from sim.serving.lockstep import LockstepRanks
 from sim.serving.outcome import book_of, recomputes, remarks, request_table
@@ -22,6 +27,7 @@ from sim.serving.records import RunResult
 from sim.serving.routers import Replicas, Router, RouterName, make_router
 from sim.serving.schedulers import make_scheduler
 from sim.serving.tape import RunTape, segments, series, spent
+from sim.serving.watched import WatchedEngines
 from sim.timing.surface_protocol import Surface
 from sim.workload.requests import Requests
 
@@ -132,7 +138,9 @@ class _Fleet:
         return Engine(unit, self.book, surface, tape, depth=depth, step_by_step=step_by_step)
 
     def run(self) -> None:
-        if self.requests.concurrency is not None:
+        if self.requests.follows is not None:
+            self._run_following()
+        elif self.requests.concurrency is not None:
             self._run_closed(self.requests.concurrency)
         elif not self.router.looks:
             self._run_apart()
@@ -212,6 +220,31 @@ class _Fleet:
 
         env.process(changes())
         env.run()
+
+    def _run_following(self) -> None:
+        """Open arrivals, and those that come when others are answered."""
+        clock, happened = Clock(), deque[Callable[[], None]]()
+        followers = Followers(self.requests.follows, len(self.requests))
+        watched = WatchedEngines(clock, self.engines, happened, lambda engine: engine.next_change() < inf)
+
+        def ended(request: int, time: float) -> None:
+            for follower, arrival in followers.released(request, time):
+                self.book.arrival[follower] = arrival
+                clock.at(arrival, partial(enter, follower))
+
+        def enter(request: int, time: float) -> None:
+            if self.book.state[request] == REFUSED:
+                ended(request, time)
+            else:
+                self._route(request, time)
+                watched.watch(self.replica[request])
+            watched.settle()
+
+        for engine in self.engines:
+            engine.on_finish = lambda request, time: happened.append(partial(ended, request, time))
+        for request in followers.first:
+            clock.at(self.book.arrival[request], partial(enter, request))
+        clock.run()
 
     def result(self) -> RunResult:
         """The records of the run."""

@@ -9,12 +9,29 @@ Pieces = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Follows:
+    """Requests that come when others have been answered: turns of a session, an agent after its sub-agents.
+
+    arrival of request i = max over its edges of the finish of `before` + pause_i
+
+    Attributes:
+        request, before: the edges; `before` is always the earlier row.
+        pause: s, of every request; where no edge leads to a request it comes at its own arrival.
+    """
+
+    request: NDArray[np.int64]
+    before: NDArray[np.int64]
+    pause: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
 class Requests:
     """Requests in arrival order.
 
     Attributes:
-        arrival: s, non-decreasing. Under closed-loop load all are 0 and `concurrency` says how many are
-            in the system at once: request i + concurrency enters when the i-th to finish finishes.
+        arrival: s, non-decreasing; of requests that follow others the start of their session. Under
+            closed-loop load all are 0 and `concurrency` says how many are in the system at once: request
+            i + concurrency enters when the i-th to finish finishes.
         prompt_tokens, output_tokens: tokens, each at least 1.
         priority: smaller is more urgent; empty if all are equal.
         pieces: what each prompt consists of, as (segment, length): token i of a piece has the identity
@@ -22,6 +39,7 @@ class Requests:
         output_segment: identity of each request's generated tokens; used where `pieces` is given.
         session: session of each request, -1 for none; empty if there are none.
         client: index into `clients`; empty with a single client.
+        follows: which requests wait for the answers of others, None if none does.
         synthetic: what is drawn, estimated or left out instead of recorded; the result's notes say it.
     """
 
@@ -36,6 +54,7 @@ class Requests:
     clients: tuple[str, ...] = ()
     concurrency: int | None = None
     synthetic: str = ""
+    follows: Follows | None = None
 
     def __len__(self) -> int:
         return len(self.arrival)

@@ -1,9 +1,5 @@
 """Arrival processes. The union of their specs is the registry: a new one is its file and its name here."""
 
-from typing import Annotated
-
-from pydantic import Field
-
 from sim.workload.arrivals.burst import Burst
 from sim.workload.arrivals.closed import Closed
 from sim.workload.arrivals.constant import ConstantRate
@@ -19,10 +15,7 @@ Process = Poisson | Gamma | Diurnal | ConstantRate | Burst | Closed
 Source = Trace | Synthetic
 """Bring whole requests: arrivals, lengths, shared prefixes."""
 
-Arrivals = Annotated[Process | Source, Field(discriminator="process")]
-
 __all__ = [
-    "Arrivals",
     "Burst",
     "Closed",
     "ConstantRate",

@@ -13,10 +13,21 @@ from sim.workload.lengths.empirical import Empirical
 from sim.workload.lengths.lognormal import Lognormal
 from sim.workload.lengths.normal import Normal
 from sim.workload.lengths.quantiles import Quantiles
+from sim.workload.lengths.text import TextLength
 from sim.workload.lengths.uniform import Uniform
 
 Lengths = Annotated[
-    ConstantLength | Uniform | Lognormal | Normal | Quantiles | Empirical, Field(discriminator="distribution")
+    ConstantLength | Uniform | Lognormal | Normal | Quantiles | Empirical | TextLength,
+    Field(discriminator="distribution"),
 ]
 
-__all__ = ["ConstantLength", "Empirical", "Lengths", "Lognormal", "Normal", "Quantiles", "Uniform"]
+__all__ = [
+    "ConstantLength",
+    "Empirical",
+    "Lengths",
+    "Lognormal",
+    "Normal",
+    "Quantiles",
+    "TextLength",
+    "Uniform",
+]
