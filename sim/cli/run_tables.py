@@ -88,14 +88,12 @@ def _clients(outcome: "Outcome") -> "Group":
         row += [_number(values[f"{which}_{kind}_ms"]) for kind in _LATENCIES[:2] for which in ("p50", "p99")]
         row += [_number(values["p99_e2el_ms"])]
         if slo is not None:
-            bounds = slo.of(name)
-            asked = [_number(bound and bound * 1e3) for bound in (bounds.ttft, bounds.tpot, bounds.e2el)]
-            row += [" · ".join(asked), _attainment(values)]
+            row.append(_attainment(values))
         rows.append(row)
     heads = ["", "requests", "/s", "TTFT p50", "p99", "TPOT p50", "p99", "E2EL p99"]
     left = len(worst) - len(rows)
     title = f"By client, ms ({left} more in --json)" if left else "By client, ms"
-    return table(title, heads + (["SLO", "attained"] if slo is not None else []), rows)
+    return table(title, heads + (["attained"] if slo is not None else []), rows)
 
 
 def _attained(values: "Mapping[str, Value]") -> float:

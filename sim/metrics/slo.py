@@ -1,6 +1,5 @@
 """The service-level objective: what a request must meet, and how many of all requests must meet it."""
 
-from collections.abc import Sequence
 from typing import Annotated, Self
 
 import numpy as np
@@ -14,7 +13,7 @@ from sim.units import Seconds
 PositiveSeconds = Annotated[Seconds, Field(gt=0)]
 
 
-class Bounds(BaseModel):
+class SloSpec(BaseModel):
     """Bounds on one request, all to be met together, and the fraction of all arrivals that must meet them.
 
     A bound that is absent is not asked for. Names and meaning are those of vLLM's `--goodput`
@@ -35,10 +34,11 @@ class Bounds(BaseModel):
         description="fraction of all arrivals, also rejected and unfinished, that must meet every bound",
     )
 
-    @property
-    def asks(self) -> bool:
-        """Whether any bound is given."""
-        return self.ttft is not None or self.tpot is not None or self.e2el is not None
+    @model_validator(mode="after")
+    def _asks_for_something(self) -> Self:
+        if self.ttft is None and self.tpot is None and self.e2el is None:
+            raise ValueError("an slo needs at least one of ttft, tpot, e2el")
+        return self
 
     def met(self, latencies: Latencies) -> NDArray[np.bool_]:
         """For each arrival, whether it finished within every bound."""
@@ -49,37 +49,4 @@ class Bounds(BaseModel):
             met &= np.nan_to_num(latencies.tpot, nan=0.0) <= self.tpot
         if self.e2el is not None:
             met &= latencies.e2el <= self.e2el
-        return met
-
-
-class SloSpec(Bounds):
-    """Bounds on everybody's requests; a client named in `clients` has those instead."""
-
-    clients: dict[str, Bounds] = Field(
-        default_factory=dict[str, Bounds], description="bounds of single clients, by name, in place of these"
-    )
-
-    @model_validator(mode="after")
-    def _asks_for_something(self) -> Self:
-        if not any(bounds.asks for bounds in (self, *self.clients.values())):
-            raise ValueError("an slo needs at least one of ttft, tpot, e2el")
-        return self
-
-    def of(self, client: str) -> Bounds:
-        """The bounds of a client's requests."""
-        return self.clients.get(client, self)
-
-    def met_by(
-        self, latencies: Latencies, client: NDArray[np.int64], clients: Sequence[str]
-    ) -> NDArray[np.bool_]:
-        """For each arrival, whether it finished within every bound of its client.
-
-        Args:
-            client: place of each arrival's client in `clients`.
-        """
-        met = self.met(latencies)
-        for place, name in enumerate(clients):
-            if name in self.clients:
-                mine = client == place
-                met[mine] = self.clients[name].met(latencies)[mine]
         return met

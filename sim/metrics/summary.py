@@ -17,7 +17,7 @@ from sim.metrics.intertoken import gap_statistics, gaps
 from sim.metrics.latency import Latencies, latencies, statistics
 from sim.metrics.record import Header, Summary, Value
 from sim.metrics.request_time import RequestTime
-from sim.metrics.slo import Bounds, SloSpec
+from sim.metrics.slo import SloSpec
 from sim.metrics.window import Backlog, Window, backlog, steady_window, tokens_between
 from sim.serving.records import FINISHED, REJECTED, RequestTable, RunResult
 from sim.version import __version__
@@ -45,16 +45,13 @@ def summarise(
     """
     requests = result.requests
     per_request = latencies(requests)
-    met = None if slo is None else slo.met_by(per_request, requests.client, result.clients)
+    met = slo.met(per_request) if slo is not None else None
     everyone = np.ones(len(requests.arrival), np.bool_)
     window, trend = steady_window(result), backlog(result)
     steady = window is not None and trend.settled
     values = _identity(result, header) | _throughput(requests, per_request, met, result.duration)
     values |= _latency_fields(per_request, None) | gap_statistics(gaps(result)).fields("itl")
     values |= _attainment(met, everyone, slo)
-    clients = _clients(result, per_request, met, slo)
-    if slo is not None and slo.clients and clients:
-        values["meets_slo"] = all(client["meets_slo"] is not False for client in clients.values())
     values |= _steady_fields(result, per_request, met, slo, window)
     if fleet is not None:
         pools = (PoolUse(result, fleet, breakdown),)
@@ -63,7 +60,7 @@ def summarise(
     values |= _bound_fields(breakdown)
     return Summary(
         values=values,
-        clients=clients,
+        clients=_clients(result, per_request, met, slo),
         window=window,
         backlog=trend,
         steady=steady,
@@ -118,7 +115,7 @@ def _latency_fields(per_request: Latencies, chosen: NDArray[np.bool_] | None) ->
 
 
 def _attainment(
-    met: NDArray[np.bool_] | None, chosen: NDArray[np.bool_], slo: Bounds | None
+    met: NDArray[np.bool_] | None, chosen: NDArray[np.bool_], slo: SloSpec | None
 ) -> dict[str, Value]:
     if met is None or slo is None:
         return {"slo_attainment": None, "meets_slo": None}
@@ -244,7 +241,7 @@ def _clients(
             "request_throughput": _per(completed, result.duration),
             "request_goodput": _per(good, result.duration),
             **_latency_fields(per_request, chosen),
-            **_attainment(met, chosen, None if slo is None else slo.of(name)),
+            **_attainment(met, chosen, slo),
         }
     return clients
 

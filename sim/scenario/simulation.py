@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sim.deployment import Deployment, MemoryMap
-from sim.errors import UserError, nearest
+from sim.errors import UserError
 from sim.metrics import (
     Header,
     PoolUse,
@@ -105,7 +105,6 @@ def serve_scenario(scenario: Scenario) -> Served:
     """Serves the scenario's workload on its deployment; errors as `simulate`."""
     prepared, spec = prepare(scenario), scenario.spec
     requests = _requests(scenario)
-    _check_clients(scenario, requests)
     own = priced(prepared.deployment, prepared.memory, spec.router, spec.fidelity, prepared.tables)
     if prepared.prefill is None:
         result = serve(prepared.deployment, prepared.memory, requests, own.surface, spec.router, spec.seed)
@@ -147,18 +146,6 @@ def _requests(scenario: Scenario) -> Requests:
         if field.startswith("workload."):  # not about a trace, which has a name and lines of its own
             raise UserError(f"{scenario.place(field)}: {error}") from None
         raise
-
-
-def _check_clients(scenario: Scenario, requests: Requests) -> None:
-    """Refuses bounds of a client that sends nothing: nobody would be held to them."""
-    slo = scenario.spec.slo
-    for name in () if slo is None else slo.clients:
-        if name not in requests.clients:
-            known = ", ".join(requests.clients) or "none: the workload has a single kind"
-            raise UserError(
-                f"{scenario.place('slo')}: slo.clients: no client '{name}'"
-                f"{nearest(name, requests.clients)} (clients: {known})"
-            )
 
 
 def _header(deployment: Deployment, arrivals: Policy, requests: Requests) -> Header:
