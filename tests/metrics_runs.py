@@ -41,6 +41,7 @@ class MiniService:
         zeros = np.zeros(n, np.int64)
         table = RequestTable(
             arrival,
+            arrival,
             scheduled,
             first,
             finish,

@@ -256,6 +256,10 @@ def test_async_scheduling_chooses_the_host_costs_and_they_are_remembered():
         "deployment.engine.host.overlapped.fixed",
         "deployment.engine.host.overlapped.per_sequence",
         "deployment.engine.host.launch",
+        "deployment.engine.host.front_end.latency",
+        "deployment.engine.host.front_end.request",
+        "deployment.engine.host.front_end.prompt_token",
+        "deployment.engine.host.front_end.stream",
         "deployment.engine.reserve",
     ]
 

@@ -244,7 +244,7 @@ def test_more_prefill_replicas_and_a_faster_link_shorten_first_tokens(written):
 
     base = ttft()
     assert ttft("prefill.deployment.replicas=2") < base
-    assert ttft("transfer.bandwidth=400 GB/s") < base
+    assert ttft("transfer.bandwidth=1 GB/s") > base
     assert ttft("transfer.layerwise=true") < base
     assert ttft("prefill.cluster=h100-hgx") != base
 

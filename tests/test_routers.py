@@ -53,8 +53,11 @@ def sessions(count: int, turns: int, gap: float) -> Requests:
 class Load:
     """An engine of which a router sees nothing but its load."""
 
+    outstanding = Engine.outstanding
+
     def __init__(self, running: int, blocks: int = 0) -> None:
         self.scheduler = self
+        self.inbox: list[tuple[float, int]] = []
         self.figures = (0, 0, running, 0, blocks)
 
     def load(self) -> tuple[int, int, int, int, int]:

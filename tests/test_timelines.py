@@ -83,7 +83,8 @@ def test_a_runs_requests_show_their_phases_and_the_engine_its_steps(tmp_path: Pa
     whole = [e for e in slices(events) if e["cat"] == "requests"]
     assert len(whole) == len(table.arrival)
     for name, start, end in (
-        ("queueing", table.arrival, table.scheduled),
+        ("front_end", table.arrival, table.received),
+        ("queueing", table.received, table.scheduled),
         ("prefill", table.scheduled, table.first_token),
         ("decode", table.first_token, table.finish),
     ):

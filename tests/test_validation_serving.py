@@ -309,8 +309,8 @@ def test_the_report_does_not_depend_on_the_number_of_processes(tmp_path):
 
 
 def test_more_users_of_one_configuration_are_nearer_to_its_saturation(tmp_path):
-    many = {"concurrency": 400, "n_requests": 800}
-    light, heavy = case(workload={"n_requests": 40}), case(id="heavy", workload=many)
+    few, many = {"n_requests": 40}, {"concurrency": 400, "n_requests": 800}
+    light, heavy = case(workload={"osl": 200} | few), case(id="heavy", workload={"osl": 200} | many)
     regimes = {r.id: r.regime for r in validate_serving([catalogue(tmp_path, light, heavy)]).rows}
     assert regimes == {"one": "low", "heavy": "near_saturation"}
 

@@ -2,16 +2,31 @@
 
 from dataclasses import replace
 
-from sim.deployment.deployment import Deployment, EngineLimits, HostCosts, Parallel, Precision, Startup
+from sim.deployment.deployment import (
+    Deployment,
+    EngineLimits,
+    FrontEndCosts,
+    HostCosts,
+    Parallel,
+    Precision,
+    Startup,
+)
 from sim.deployment.fit import described, remedy, shortfall
 from sim.deployment.kernels import running_kernels
 from sim.deployment.layout import layout_problem
 from sim.deployment.memory import MemoryMap, memory_map
 from sim.deployment.precision import check_arithmetic
-from sim.deployment.schema import CompiledSpec, DeploymentSpec, EngineSpec, PrecisionSpec, RoutingSpec
+from sim.deployment.schema import (
+    CompiledSpec,
+    DeploymentSpec,
+    EngineSpec,
+    FrontEndSpec,
+    PrecisionSpec,
+    RoutingSpec,
+)
 from sim.deployment.speculation import speculate
 from sim.errors import UserError
-from sim.figures import Resolution
+from sim.figures import Figure, Resolution
 from sim.hardware.cluster import Cluster
 from sim.models.architecture import ModelArchitecture, MoeFfn
 from sim.models.matrices import Kind
@@ -160,6 +175,20 @@ def _host_costs(engine: EngineSpec, queries: int, resolution: Resolution) -> Hos
         graph_sizes=_decode_sizes(engine, queries),
         launch=resolution.take("engine.host.launch", engine.host.launch),
         prefill_sizes=_prefill_sizes(engine),
+        piecewise=engine.piecewise_graphs,
+        front_end=_front_end(engine.host.front_end, resolution),
+    )
+
+
+def _front_end(spec: FrontEndSpec, resolution: Resolution) -> FrontEndCosts:
+    def take(name: str, figure: Figure) -> float:
+        return resolution.take(f"engine.host.front_end.{name}", figure)
+
+    return FrontEndCosts(
+        latency=take("latency", spec.latency),
+        request=take("request", spec.request),
+        prompt_token=take("prompt_token", spec.prompt_token),
+        stream=take("stream", spec.stream),
     )
 
 

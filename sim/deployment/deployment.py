@@ -94,12 +94,23 @@ class EngineLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class FrontEndCosts:
+    """What the server in front of an engine takes for a request (s): see sim.serving.front_end."""
+
+    latency: float = 0.0
+    request: float = 0.0
+    prompt_token: float = 0.0
+    stream: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class HostCosts:
     """Host time per step not hidden behind the device: fixed + per_sequence · sequences (s).
 
     `graph_sizes` are the batch sizes that decode graphs were captured or compiled for, ascending (a decode
     batch pads to the next), empty for none; `prefill_sizes` the compiled prompt and chunk lengths likewise;
-    `launch` is what one kernel takes to launch outside them (s).
+    `launch` is what one kernel takes to launch outside them (s); `piecewise` says whether steps with prefill
+    chunks replay captured pieces. `front_end` is the server's part, per request.
     """
 
     fixed: float
@@ -107,6 +118,8 @@ class HostCosts:
     graph_sizes: tuple[int, ...]
     launch: float = 0.0
     prefill_sizes: tuple[int, ...] = ()
+    piecewise: bool = True
+    front_end: FrontEndCosts = FrontEndCosts()
 
     def padded_prefill(self, tokens: int) -> int:
         """Tokens that a chunk of so many computes: the next compiled length, or its own beyond the last."""

@@ -105,15 +105,29 @@ class HostCostSpec(BaseModel):
     per_sequence: TimeFigure
 
 
+class FrontEndSpec(BaseModel):
+    """What the server in front of the engine takes for a request, before its first token."""
+
+    model_config = WRITTEN
+
+    latency: TimeFigure = Field(description="per request, beside others: HTTP, between processes, response")
+    request: TimeFigure = Field(description="per request, one after another: accepting it")
+    prompt_token: TimeFigure = Field(description="per prompt token, one after another: tokenising")
+    stream: TimeFigure = Field(
+        description="per running sequence: its token of a step is handled before a newcomer"
+    )
+
+
 class HostSpec(BaseModel):
     """Host costs with async scheduling (`overlapped`) and without (`exposed`); `launch`: time to launch one
-    kernel outside captured graphs, as in most steps with prefill."""
+    kernel outside captured graphs, as in most steps with prefill; `front_end`: the server's, per request."""
 
     model_config = WRITTEN
 
     launch: TimeFigure
     overlapped: HostCostSpec
     exposed: HostCostSpec
+    front_end: FrontEndSpec
 
 
 class CompiledSpec(BaseModel):
@@ -210,6 +224,10 @@ class EngineSpec(BaseModel):
     max_cudagraph_capture_size: Tokens = Field(
         description="largest decode batch captured as a graph; 0: no graphs"
     )
+    piecewise_graphs: Switch = Field(
+        description="steps with prefill, up to that many tokens, replay captured pieces between attentions; "
+        "false: the host launches all of their kernels"
+    )
     expand_mla: Switch = Field(description="cache full keys and values of MLA heads instead of the latent")
     stack: str = Field(
         description="software stack whose kernels run (hardware_profiles/stacks); none: the chip family's"
@@ -222,7 +240,7 @@ class EngineSpec(BaseModel):
         description="shapes and types the model is compiled for; null: none, graphs are captured",
     )
     reserve: BytesFigure = Field(description="device memory beside weights, activations and KV cache")
-    host: HostSpec = Field(description="host time per step")
+    host: HostSpec = Field(description="host time per step and per request")
 
     @model_validator(mode="before")
     @classmethod

@@ -1,6 +1,6 @@
 """The request table as a file: CSV, or Parquet where pyarrow is installed.
 
-Columns: request, arrival_s, scheduled_s, first_token_s, finish_s, prompt_tokens, output_tokens,
+Columns: request, arrival_s, received_s, scheduled_s, first_token_s, finish_s, prompt_tokens, output_tokens,
 cached_tokens, preemptions, replica, status, client, ttft_s, tpot_s, e2el_s. `arrival_s, prompt_tokens,
 output_tokens` are the names of our trace format, so that a run's table can be replayed as a trace.
 """
@@ -68,6 +68,7 @@ def request_columns(result: RunResult) -> dict[str, Column]:
     return {
         "request": np.arange(len(table.arrival)),
         "arrival_s": table.arrival,
+        "received_s": table.received,
         "scheduled_s": table.scheduled,
         "first_token_s": table.first_token,
         "finish_s": table.finish,

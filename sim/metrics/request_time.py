@@ -4,18 +4,19 @@ Each finished request stands with a rate in the steps of its engine: 1/N from it
 token, and 1/(M·(output tokens − 1)) from there to its last (N finished requests, M of them with more than one
 token). What all rates together spend in a row of steps is the row's weight w, and
 
-    mean TTFT = queueing + Σ_rows w_ttft + preemption
-    mean TPOT =            Σ_rows w_tpot + preemption
+    mean TTFT = front_end + queueing + Σ_rows w_ttft + preemption
+    mean TPOT =                        Σ_rows w_tpot + preemption
 
-    queueing       arrival to the start of the first step that holds the request
+    front_end      arrival to when the engine has the request
+    queueing       from there to the start of the first step that holds the request
     prefill        w_ttft, divided by cause as its row is, whoever else is in the step
     decode         w_tpot, divided by cause as the decodes of its row alone are
     interference   w_tpot · (1 − time of the decodes alone / time of the step): prefill of others beside them
     transfer       with disaggregation: end of the prefill to the first token, KV transfer and decode step
     preemption     from being thrown out of the KV cache to the next token, waiting and recompute together
 
-Queueing, prefill, decode, interference and preemption follow from the times of every request and step;
-the division of prefill and decode by cause is that of sampled steps (sim.metrics.sampled_steps).
+All of these follow from the times of every request and step; the division of prefill and decode by cause is
+that of sampled steps (sim.metrics.sampled_steps).
 """
 
 from collections.abc import Mapping
@@ -29,7 +30,7 @@ from sim.serving.disaggregated import PoolResults
 from sim.serving.records import FINISHED, Floats, RequestTable, RunResult
 from sim.timing.attribution import ordered
 
-OUTSIDE = ("queueing", "transfer", "interference", "preemption")
+OUTSIDE = ("front_end", "queueing", "transfer", "interference", "preemption")
 """What a request waits for other than its own work."""
 
 
@@ -78,7 +79,7 @@ class RequestTime:
         ttft, tpot = ({} if parts is None else parts.flat for parts in (self.ttft, self.tpot))
         both = ttft | tpot
         working = ordered({cause: both[cause] for cause in both if cause not in OUTSIDE})
-        causes = ["queueing", *working, "transfer", "interference", "preemption"]
+        causes = ["front_end", "queueing", *working, "transfer", "interference", "preemption"]
         return [(c, ttft.get(c), tpot.get(c)) for c in causes if ttft.get(c) or tpot.get(c)]
 
 
@@ -139,7 +140,8 @@ def _ttft(result: RunResult, sampled: SampledSteps, done: NDArray[np.bool_]) -> 
     )
     _wait(causes, float((weight * waiting).sum()))
     phases = {
-        "queueing": float((rate[done] * (requests.scheduled - requests.arrival)[done]).sum()),
+        "front_end": float((rate[done] * (requests.received - requests.arrival)[done]).sum()),
+        "queueing": float((rate[done] * (requests.scheduled - requests.received)[done]).sum()),
         "prefill": float(weight.sum()),
         "preemption": lost.spent,
     }

@@ -159,7 +159,7 @@ def _request(
 def _phases(table: RequestTable, request: int) -> list[tuple[str, float, float]]:
     """(name, start, end) of what a finished request went through, without gap from arrival to finish."""
     moved = len(table.prefilled) > 0 and bool(np.isfinite(table.kv_transfer[request]))
-    ends = [("queueing", float(table.scheduled[request]))]
+    ends = [("front_end", float(table.received[request])), ("queueing", float(table.scheduled[request]))]
     if moved:
         prefilled = float(table.prefilled[request])
         ends += [("prefill", prefilled), ("transfer", prefilled + float(table.kv_transfer[request]))]

@@ -1,10 +1,11 @@
 """A deployment with the timer that prices its steps, and what a run on it comes to."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sim.deployment import Deployment, MemoryMap, arithmetic_type
+from sim.deployment.deployment import FrontEndCosts
 from sim.metrics import Fleet, PoolUse, SampledSteps, sample_steps, time_breakdown
 from sim.metrics.row_batch import RowBatches
 from sim.metrics.sampled_steps import Duration
@@ -36,7 +37,10 @@ def priced(
     fidelity: Fidelity,
     tables: "Sequence[Measured]" = (),
 ) -> Priced:
-    """The deployment with prices at this fidelity; `tables` are measured ones that it goes by."""
+    """The deployment with prices at this fidelity; `tables` are measured ones that it goes by. At the speed of
+    light no host takes any time."""
+    if fidelity == "roofline":
+        deployment = replace(deployment, host=replace(deployment.host, front_end=FrontEndCosts()))
     timer = make_timer(deployment, fidelity, tables=tables)
     return Priced(deployment, memory, router, timer, StepSurface(timer))
 

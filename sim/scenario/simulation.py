@@ -107,7 +107,7 @@ def serve_scenario(scenario: Scenario) -> Served:
     requests = _requests(scenario)
     own = priced(prepared.deployment, prepared.memory, spec.router, spec.fidelity, prepared.tables)
     if prepared.prefill is None:
-        result = serve(prepared.deployment, prepared.memory, requests, own.surface, spec.router, spec.seed)
+        result = serve(own.deployment, own.memory, requests, own.surface, spec.router, spec.seed)
         result = replace(result, notes=(*result.notes, *_start(prepared)))
         return Served(prepared, requests, result, own)
     prompts = prepared.prefill

@@ -19,7 +19,8 @@ class RequestBook:
     admission; `offset`, computed tokens minus the scheduler's tick. With speculation: `pace`, the request's
     tokens a step (given), and `fraction`, what it has computed of its next token.
 
-    Recorded: `scheduled`, `first_token`, `finish` (engine time or None), `cached_first`, `cached`,
+    Recorded: `received` (when its engine got it),
+    `scheduled`, `first_token`, `finish` (engine time or None), `cached_first`, `cached`,
     `preemptions`, `thrown_out` (when it lost its blocks, None while it has what it computed); `recomputes`
     lists (request, thrown out, next token) of the whole book.
     """
@@ -27,7 +28,7 @@ class RequestBook:
     __slots__ = (
         "arrival", "blocks", "cached", "cached_first", "cap", "computed", "finish", "first_token", "fraction",
         "inflight", "known", "offset", "open", "order", "pace", "preemptions", "priority", "prompt",
-        "recomputes", "scheduled", "state", "table", "thrown_out",
+        "received", "recomputes", "scheduled", "state", "table", "thrown_out",
     )  # fmt: skip
 
     def __init__(
@@ -56,6 +57,7 @@ class RequestBook:
         self.offset = [0] * n
         self.pace: list[float] = list(pace) if pace is not None else [1] * n
         self.fraction: list[float] = [0] * n
+        self.received: list[float | None] = [None] * n
         self.scheduled: list[float | None] = [None] * n
         self.first_token: list[float | None] = [None] * n
         self.finish: list[float | None] = [None] * n

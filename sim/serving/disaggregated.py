@@ -6,6 +6,9 @@ Layer by layer a prompt goes to a prefill engine when its blocks are allocated i
 layers can be sent while it is computed (as SGLang's handshake does); otherwise a decode engine is looked for
 when the prompt is done (as vLLM's pulling connectors do). Prompts of at most `local_tokens` are computed by
 the decode engine itself (Dynamo's conditional disaggregation). First tokens come from the decode engine.
+
+Every pool's engines are servers of their own, so a request passes two front ends on its way; layer by layer
+it is sent to both at once, and what the prefill engine's takes is hidden by the decode engine's.
 """
 
 from collections import deque
@@ -21,6 +24,7 @@ from sim.serving.clock import Clock
 from sim.serving.engine import Engine
 from sim.serving.fleet import FleetConfig
 from sim.serving.followers import Followers
+from sim.serving.front_end import FrontEnd
 from sim.serving.invariants import check_run, checks_wanted
 from sim.serving.kv_transfer import KvMoves, KvTransfer
 from sim.serving.lockstep import LockstepRanks
@@ -83,6 +87,7 @@ class _Run:
         self.requests = requests
         self.pools = decode, prefill
         self.clock = Clock()
+        self.transfer = transfer
         self.happened: deque[Callable[[], None]] = deque()
         self.remote = set(np.flatnonzero(requests.prompt_tokens > transfer.local_tokens).tolist())
         first_token_only = replace(requests, output_tokens=np.ones(len(requests), np.int64))
@@ -99,7 +104,6 @@ class _Run:
         self.prefill_of = [0] * len(requests)
         self.decode_of = [0] * len(requests)
         capacity = [transfer.bandwidth * pool.rank_chips for pool in self.pools for _ in range(pool.links)]
-        self.transfer = transfer
         self.moves = KvMoves(self.clock, transfer, capacity, self._arrived)
         self.computed: list[float | None] = [None] * len(requests)
         self.arrived: list[float | None] = [None] * len(requests)
@@ -116,7 +120,8 @@ class _Run:
             ranks = [PrefillScheduler(config, self.prompts, windows) for _ in range(pool.config.ranks)]
             self.keepers.append(ranks)
             tape = self.tapes[self.pools[0].config.replicas + replica]
-            engine = _engine([*ranks], pool, tape)
+            front_end = None if self.transfer.layerwise else pool.config.make_front_end()
+            engine = _engine([*ranks], pool, tape, front_end)
             engine.on_start = partial(self._tell_start, replica)
             engine.on_finish = self._tell_computed
             engines.append(engine)
@@ -132,20 +137,20 @@ class _Run:
                 )
                 for rank in range(pool.config.ranks)
             ]
-            engine = _engine([*ranks], pool, self.tapes[replica])
+            engine = _engine([*ranks], pool, self.tapes[replica], pool.config.make_front_end())
             engine.on_finish = self._tell_finished
             engines.append(engine)
         return engines
 
     def _has_work(self, engine: Engine) -> bool:
-        return not engine.scheduler.idle or bool(engine.flight)
+        return not engine.idle or bool(engine.flight)
 
     def _is_waited_for(self, engine: Engine) -> bool:
         """A full decode engine holds others back; in a closed loop, or where requests follow others, every
         answer lets the next in."""
         if self.requests.concurrency is not None or self.requests.follows is not None:
             return self._has_work(engine)
-        return any(
+        return bool(engine.inbox) or any(
             rank.waiting or (isinstance(rank, DecodeScheduler) and rank.fetched) for rank in _ranks(engine)
         )
 
@@ -289,7 +294,7 @@ class _Run:
             chips=decode.replicas * decode.chips + prefill.replicas * prefill.chips,
             kv_blocks=decode.scheduler.num_blocks,
             block_size=decode.scheduler.block_size,
-            end_reason="all_done" if all(engine.scheduler.idle for engine in engines) else "stuck",
+            end_reason="all_done" if all(engine.idle for engine in engines) else "stuck",
             clients=self.requests.clients,
             notes=(*remarks(self.requests, table, decode.scheduler.max_model_len), *self._notes()),
             recomputes=recomputes(self.answers),
@@ -331,9 +336,11 @@ class _Run:
         table = request_table(self.requests, self.answers, self.decode_of)
         away = np.zeros(len(self.requests), np.bool_)
         away[list(self.remote)] = True
+        first_got = self.answers if self.transfer.layerwise else self.prompts
         return replace(
             table,
             arrival=np.array(self.prompts.arrival, np.float64),
+            received=np.where(away, times(first_got.received), table.received),
             scheduled=np.where(away, times(self.prompts.scheduled), table.scheduled),
             cached_tokens=np.where(away, np.array(self.prompts.cached_first), table.cached_tokens),
             preemptions=table.preemptions + np.array(self.prompts.preemptions),
@@ -356,10 +363,10 @@ class _Run:
         )
 
 
-def _engine(ranks: list[Scheduler], pool: Pool, tape: RunTape) -> Engine:
+def _engine(ranks: list[Scheduler], pool: Pool, tape: RunTape, front_end: FrontEnd | None) -> Engine:
     unit = ranks[0] if len(ranks) == 1 else LockstepRanks(ranks)
     depth = 2 if pool.config.scheduler.async_scheduling else 1
-    return Engine(unit, ranks[0].book, pool.surface, tape, depth=depth)
+    return Engine(unit, ranks[0].book, pool.surface, tape, depth=depth, front_end=front_end)
 
 
 def _ranks(engine: Engine) -> list[Scheduler]:

@@ -20,6 +20,7 @@ from typing import Protocol
 
 from sim.serving.batch import Batch
 from sim.serving.book import RequestBook
+from sim.serving.front_end import FrontEnd
 from sim.timing.surface_protocol import Surface
 
 
@@ -102,6 +103,8 @@ class Engine:
     Attributes:
         now: time of the next call, or of the last event.
         steps: steps run so far.
+        front_end: the server that requests pass first, None where they get here as they arrive; inbox: those
+            that it has not handed over yet, as (when, request).
         early: requests that the scheduler has let go already though the call that the tape is about to write
             still saw them.
         on_start: called with (request, time) when a request's first step, starting at that time, is decided.
@@ -109,8 +112,8 @@ class Engine:
     """
 
     __slots__ = (
-        "book", "depth", "early", "flight", "now", "on_finish", "on_start", "place_taken", "scheduler",
-        "stalled", "step_by_step", "steps", "surface", "tape",
+        "book", "depth", "early", "flight", "front_end", "inbox", "now", "on_finish", "on_start",
+        "place_taken", "scheduler", "stalled", "step_by_step", "steps", "surface", "tape",
     )  # fmt: skip
 
     def __init__(
@@ -122,9 +125,12 @@ class Engine:
         *,
         depth: int,
         step_by_step: bool = False,
+        front_end: FrontEnd | None = None,
     ) -> None:
         self.scheduler = scheduler
         self.book = book
+        self.front_end = front_end
+        self.inbox: deque[tuple[float, int]] = deque()
         self.surface = surface
         self.tape = tape
         self.depth = depth
@@ -140,6 +146,14 @@ class Engine:
 
     def submit(self, request: int, time: float) -> None:
         """A request arrives; the engine must have been advanced to `time`."""
+        if self.front_end is None:
+            self._receive(request, time)
+            return
+        running = self.scheduler.load()[2]
+        self.inbox.append((self.front_end.ready(time, self.book.prompt[request], running), request))
+
+    def _receive(self, request: int, time: float) -> None:
+        self.book.received[request] = time
         self.wake(time)
         self.scheduler.submit(request)
 
@@ -151,6 +165,15 @@ class Engine:
 
     def advance(self, to: float) -> None:
         """Run every call before `to` and deliver every batch that has ended by then."""
+        inbox = self.inbox
+        while inbox and inbox[0][0] <= to:
+            time, request = inbox.popleft()
+            self._run(time)
+            self._receive(request, time)
+        self._run(to)
+
+    def _run(self, to: float) -> None:
+        """As `advance`, with the requests that are here."""
         flight, scheduler = self.flight, self.scheduler
         while True:
             if len(flight) == self.depth or self.place_taken:
@@ -173,9 +196,25 @@ class Engine:
             else:
                 return
 
+    @property
+    def idle(self) -> bool:
+        """Nothing is waiting or running, here or in the front end."""
+        return not self.inbox and self.scheduler.idle
+
+    @property
+    def outstanding(self) -> int:
+        """Requests that wait or run, here or in the front end."""
+        _, _, running, waiting, _ = self.scheduler.load()
+        return len(self.inbox) + running + waiting
+
     def next_change(self) -> float:
         """When a sequence will next finish if nobody arrives, or an earlier time at which to look again;
         infinite when there is nothing to do."""
+        change = self._next_finish()
+        return min(change, self.inbox[0][0]) if self.inbox else change
+
+    def _next_finish(self) -> float:
+        """As `next_change`, with the requests that are here."""
         for end, batch in self.flight:
             if batch is not None and batch.finishing:
                 return end

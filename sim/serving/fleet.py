@@ -13,13 +13,14 @@ from functools import partial
 from math import inf, nextafter
 from typing import TYPE_CHECKING, cast
 
-from sim.deployment.deployment import Deployment
+from sim.deployment.deployment import Deployment, FrontEndCosts
 from sim.deployment.memory import MemoryMap
 from sim.serving.batch import SchedulerConfig, SchedulerRules
 from sim.serving.book import REFUSED
 from sim.serving.clock import Clock
 from sim.serving.engine import Engine
 from sim.serving.followers import Followers
+from sim.serving.front_end import FrontEnd
 from sim.serving.invariants import check_run, checks_wanted
 from sim.serving.lockstep import LockstepRanks
 from sim.serving.outcome import book_of, recomputes, remarks, request_table
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class FleetConfig:
     """Replicas of one kind: `ranks` attention-dp ranks each step in lockstep, `chips` chips a replica; `seed`
-    is that of what serving draws (which drafts are accepted)."""
+    is that of what serving draws (which drafts are accepted). Each has a server in front of it that costs
+    `front_end` a request."""
 
     scheduler: SchedulerConfig
     replicas: int = 1
@@ -46,6 +48,12 @@ class FleetConfig:
     router: RouterName = "round_robin"
     chips: int = 1
     seed: int = 0
+    front_end: FrontEndCosts | None = None
+
+    def make_front_end(self) -> FrontEnd | None:
+        """A replica's front end; None where it costs nothing."""
+        costs = self.front_end
+        return None if costs is None or costs == FrontEndCosts() else FrontEnd(costs)
 
 
 def serve(
@@ -103,6 +111,7 @@ def fleet_config(
         router=router,
         chips=parallel.chips // apart,
         seed=seed,
+        front_end=deployment.host.front_end,
     )
 
 
@@ -135,7 +144,15 @@ class _Fleet:
         ranks = [make_scheduler(config, self.book, surface.windows) for _ in range(self.config.ranks)]
         unit = ranks[0] if len(ranks) == 1 else LockstepRanks(ranks)
         depth = 2 if config.async_scheduling else 1
-        return Engine(unit, self.book, surface, tape, depth=depth, step_by_step=step_by_step)
+        return Engine(
+            unit,
+            self.book,
+            surface,
+            tape,
+            depth=depth,
+            step_by_step=step_by_step,
+            front_end=self.config.make_front_end(),
+        )
 
     def run(self) -> None:
         if self.requests.follows is not None:
@@ -253,7 +270,7 @@ class _Fleet:
         ends = [float(r["start"][-1] + spent(r[-1:])[0]) for r in rows if len(r)]
         duration = max(ends, default=0.0)
         blocks = self.config.scheduler.num_blocks
-        done = all(engine.scheduler.idle for engine in self.engines)
+        done = all(engine.idle for engine in self.engines)
         result = RunResult(
             requests=table,
             series=series(rows, duration, blocks * self.config.ranks * self.config.replicas),

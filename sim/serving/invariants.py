@@ -2,7 +2,8 @@
 
 Conservation of requests (each finished, refused or left over, once), of tokens (the steps yielded exactly
 the tokens that the requests got), of blocks (free + held = all; nothing held once all are done), a monotone
-clock (steps of an engine never overlap) and causality (arrival ≤ scheduled ≤ first token ≤ finish).
+clock (steps of an engine never overlap) and causality (arrival ≤ received ≤ scheduled ≤ first token ≤
+finish).
 """
 
 import os
@@ -46,7 +47,8 @@ def _check_order(result: RunResult) -> None:
     done = table.status == FINISHED
     slack = 1e-9 * max(result.duration, 1.0)
     for earlier, later, name in (
-        (table.arrival, table.scheduled, "scheduled before it arrived"),
+        (table.arrival, table.received, "with its engine before it arrived"),
+        (table.received, table.scheduled, "scheduled before its engine had it"),
         (table.scheduled, table.first_token, "a token before it was scheduled"),
         (table.first_token, table.finish, "finished before its first token"),
     ):

@@ -44,6 +44,7 @@ def request_table(requests: Requests, book: RequestBook, replica: list[int]) -> 
     client = requests.client if len(requests.client) else np.zeros(len(requests), np.int64)
     return RequestTable(
         arrival=np.array(book.arrival, np.float64),
+        received=times(book.received),
         scheduled=times(book.scheduled),
         first_token=times(book.first_token),
         finish=times(book.finish),

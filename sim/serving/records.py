@@ -19,12 +19,14 @@ class RequestTable:
     """Per-request columns. Times are s from the start; NaN where a request never got that far.
 
     `status` is FINISHED, REJECTED (the front end refused it) or UNFINISHED (it could never be scheduled).
-    `scheduled` is the start of the first step that contains the request. `prefilled`: when a prefill
+    `received` is when the engine got the request from its front end, `scheduled` the start of the first step
+    that contains it. `prefilled`: when a prefill
     engine ended its prompt, `kv_transfer`: from then to its cache in the decode engine; NaN where nothing was
     moved, empty without disaggregation.
     """
 
     arrival: NDArray[np.float64]
+    received: NDArray[np.float64]
     scheduled: NDArray[np.float64]
     first_token: NDArray[np.float64]
     finish: NDArray[np.float64]

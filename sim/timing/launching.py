@@ -1,8 +1,9 @@
 """The host's part of a step's pace: a step takes no less than launching its kernels does.
 
 Decode batches up to the largest captured size replay one graph: nothing to launch. A step with prefill
-chunks replays captured pieces up to that size, with attention launched between them; beyond, all is launched:
-  T ≥ each · Σ kernels             more tokens than captured
+chunks replays captured pieces up to that size, with attention launched between them; beyond, or where the
+engine captures no pieces, all is launched:
+  T ≥ each · Σ kernels             more tokens than captured, or no pieces
   T ≥ each · (Σ attention kernels + attention layers + 1)      pieces
 The device starts behind the host and works meanwhile, so the two overlap: the longer counts.
 
@@ -23,19 +24,21 @@ class Launching:
     """Least seconds of a step by what the host launches for it.
 
     Attributes:
-        captured: largest batch that graphs were captured for, 0 for none.
+        captured: largest batch that graphs were captured for, 0 for none; replayed: likewise of steps with
+            chunks, whose captured pieces are replayed.
         decode, mixed: s to launch all kernels of a decode-only step, of one with chunks; pieces: s to launch
             one with chunks in captured pieces.
     """
 
     captured: int
+    replayed: int
     decode: float
     mixed: float
     pieces: float
 
     def of_mixed(self, tokens: int) -> float:
         """Least seconds of a step with chunks."""
-        return self.pieces if tokens <= self.captured else self.mixed
+        return self.pieces if tokens <= self.replayed else self.mixed
 
     def of_decodes(self, tokens: int) -> float:
         """Least seconds of a decode-only step of so many tokens."""
@@ -52,9 +55,11 @@ def launching(lowering: Lowering, each: float) -> Launching:
     chunk = lowering.chunks(((1, 0),))
     between = [operator for operator in chunk if splits_graphs(operator)]
     pieces = sum(operator.count for operator in between) + 1
-    sizes = lowering.deployment.host.graph_sizes
+    host = lowering.deployment.host
+    captured = host.graph_sizes[-1] if host.graph_sizes else 0
     return Launching(
-        sizes[-1] if sizes else 0,
+        captured,
+        captured if host.piecewise else 0,
         each * _kernels([*common, *decode]),
         each * _kernels([*common, *chunk]),
         each * (_kernels(between) + pieces),

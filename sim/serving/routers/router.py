@@ -17,8 +17,7 @@ class Replicas:
 
     def outstanding(self, replica: int) -> int:
         """Requests waiting or running on a replica."""
-        _, _, running, waiting, _ = self.engines[replica].scheduler.load()
-        return running + waiting
+        return self.engines[replica].outstanding
 
     def kv_blocks(self, replica: int) -> int:
         """KV blocks that a replica's requests hold."""

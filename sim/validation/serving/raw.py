@@ -24,6 +24,7 @@ from sim.validation.serving.cases import MeasuredCase
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 _NONE = np.empty(0)
+_IN_ENGINE = "requests.jsonl"
 _BENCHMARK_SEED = 0
 
 
@@ -57,6 +58,12 @@ def raw_path(case: MeasuredCase) -> Path | None:
     return path if path.exists() else None
 
 
+def inside_engine(case: MeasuredCase) -> bool:
+    """Whether the case's records were taken in the engine itself, behind any server."""
+    path = raw_path(case)
+    return path is not None and (path / _IN_ENGINE).is_file()
+
+
 def read_recorded(case: MeasuredCase) -> RecordedRequests | None:
     """The case's per-request records; None where there are none of a known format.
 
@@ -67,7 +74,7 @@ def read_recorded(case: MeasuredCase) -> RecordedRequests | None:
     if path is None:
         return None
     try:
-        if (path / "requests.jsonl").is_file():
+        if inside_engine(case):
             return _engine_times(path)
         if path.suffix == ".json":
             return _benchmark(path, case.number("request_rate"))
@@ -80,7 +87,7 @@ def read_recorded(case: MeasuredCase) -> RecordedRequests | None:
 
 def _engine_times(folder: Path) -> RecordedRequests:
     """TTFT = first_token − arrival on the engine's clock, whose offset is the least of queued − arrival."""
-    lines = (folder / "requests.jsonl").read_text("utf-8").splitlines()
+    lines = (folder / _IN_ENGINE).read_text("utf-8").splitlines()
     rows = [cast("Mapping[str, float]", json.loads(line)) for line in lines if line.strip()]
 
     def column(name: str) -> Floats:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import cast
 
 from sim.deployment import with_engine_defaults
+from sim.deployment.schema import FrontEndSpec
 from sim.documents import Document
 from sim.errors import UserError
 from sim.hardware import read_chip
@@ -25,7 +26,7 @@ from sim.validation.serving.layout import cluster_of, stated_layout
 from sim.validation.serving.names import catalogue_chip, catalogue_model, engine_of
 from sim.validation.serving.phases import Phase, overlaps_batches, placed, stated_phases, step_tokens
 from sim.validation.serving.precision import Types, types_of
-from sim.validation.serving.raw import read_lengths, read_recorded
+from sim.validation.serving.raw import inside_engine, read_lengths, read_recorded
 from sim.validation.serving.recipes import harness_settings
 from sim.validation.serving.speculation import speculation_of, stated_drafter
 from sim.validation.serving.workload import Workload
@@ -36,6 +37,8 @@ _TENSOR_SIZES = (1, 2, 4, 8, 16, 32)
 _ROOM_FOR = 32
 """Sequences of mean length that a layout nobody stated must have room for."""
 _SEATS = 256
+_NO_SERVER = ("a1", "b2", "b3", "b4", "c3")
+"""Steps, offline runs, static batches and MLPerf's scenarios call the engine itself."""
 
 
 class NotRunnableError(Exception):
@@ -197,6 +200,8 @@ def _engine(case: MeasuredCase, family: str, version: str) -> Tree:
         engine["gpu_memory_utilization"] = float(share[0])
     if _is_eager(case):
         engine["max_cudagraph_capture_size"] = 0
+    if case.label[:2] in _NO_SERVER or inside_engine(case):
+        engine["host"] = {"front_end": dict.fromkeys(FrontEndSpec.model_fields, "0 s")}
     return _with_room_for_a_prompt(engine, case)
 
 

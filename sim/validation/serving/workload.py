@@ -32,6 +32,9 @@ _SEED = 0
 _SERVER_SECONDS = 600.0
 """MLPerf's server scenario runs at least ten minutes."""
 _INFERENCEX = (0.8, 1.0)
+_OUT_OF_STEP = (0.9, 1.1)
+"""Answers of closed loops whose catalogue merely assumes one length: equal answers would keep the users who
+start together in step for good, and the TTFT measured is that of users who are not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +50,10 @@ def closed_loop(case: MeasuredCase, concurrency: int, lengths: tuple[float, floa
     """`concurrency` users, as many requests as the harness sent."""
     count = case.count("n_requests") or _CLOSED_ROUNDS * concurrency
     kept = _cut(count, lengths, _ROUNDS * concurrency)
-    return Workload(
-        _tree({"process": "closed", "concurrency": min(concurrency, kept)}, case, lengths, kept),
-        kept,
-        kept / count,
-    )
+    tree = _tree({"process": "closed", "concurrency": min(concurrency, kept)}, case, lengths, kept)
+    if case.says("isl_osl_note", "assumed"):
+        tree["output_tokens"] = _uniform(round(lengths[1]), _OUT_OF_STEP)
+    return Workload(tree, kept, kept / count)
 
 
 def at_once(
@@ -144,13 +146,20 @@ def _tree(arrivals: Tree, case: MeasuredCase, lengths: tuple[float, float], coun
 
 def _length(case: MeasuredCase, nominal: float) -> Tree:
     tokens = max(1, round(nominal))
-    if case.says("arrival", "inferencex") and case.says("arrival", "random"):
-        low, high = _INFERENCEX
-        return {
-            "distribution": "uniform",
-            "low": max(1, int(low * tokens)),
-            "high": max(1, int(high * tokens)),
-        }
+    return _uniform(tokens, _INFERENCEX) if _draws_lengths(case) else _constant(tokens)
+
+
+def _draws_lengths(case: MeasuredCase) -> bool:
+    """Whether the harness draws lengths around the nominal ones."""
+    return case.says("arrival", "inferencex") and case.says("arrival", "random")
+
+
+def _uniform(tokens: int, share: tuple[float, float]) -> Tree:
+    low, high = (max(1, int(part * tokens)) for part in share)
+    return {"distribution": "uniform", "low": low, "high": high}
+
+
+def _constant(tokens: int) -> Tree:
     return {"distribution": "constant", "value": tokens}
 
 
