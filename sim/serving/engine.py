@@ -32,6 +32,11 @@ class Steppable(Protocol):
         """Nothing is waiting or running."""
         ...
 
+    @property
+    def seated(self) -> int:
+        """Sequences that run."""
+        ...
+
     def submit(self, request: int) -> None:
         """A request enters the waiting queue."""
         ...
@@ -149,8 +154,8 @@ class Engine:
         if self.front_end is None:
             self._receive(request, time)
             return
-        running = self.scheduler.load()[2]
-        self.inbox.append((self.front_end.ready(time, self.book.prompt[request], running), request))
+        ready = self.front_end.ready(time, self.book.prompt[request], self.scheduler.seated)
+        self.inbox.append((ready, request))
 
     def _receive(self, request: int, time: float) -> None:
         self.book.received[request] = time

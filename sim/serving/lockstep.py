@@ -38,6 +38,11 @@ class LockstepRanks:
         """Nothing is waiting or running on any rank."""
         return all(rank.idle for rank in self.ranks)
 
+    @property
+    def seated(self) -> int:
+        """Sequences that run, over the ranks."""
+        return sum(len(rank.running) for rank in self.ranks)
+
     def submit(self, request: int) -> None:
         """The request enters the least loaded rank's queue; the first of equals."""
         rank = min(self.ranks, key=lambda r: 4 * r.queued + len(r.running))

@@ -394,6 +394,11 @@ class Scheduler:
         return decoding.count, int(decoding.sums[0]), len(self.running), self.queued, held
 
     @property
+    def seated(self) -> int:
+        """Sequences that run."""
+        return len(self.running)
+
+    @property
     def queued(self) -> int:
         """Requests that have arrived and do not run."""
         return len(self.waiting)
