@@ -37,8 +37,8 @@ def priced(
     fidelity: Fidelity,
     tables: "Sequence[Measured]" = (),
 ) -> Priced:
-    """The deployment with prices at this fidelity; `tables` are measured ones that it goes by. At the speed of
-    light no host takes any time."""
+    """The deployment with prices at this fidelity; `tables` are measured ones that it goes by. At the
+    speed of light no host takes any time."""
     if fidelity == "roofline":
         deployment = replace(deployment, host=replace(deployment.host, front_end=FrontEndCosts()))
     timer = make_timer(deployment, fidelity, tables=tables)
