@@ -3,8 +3,9 @@
     arrival = (recorded time - start) · time_scale
 
 With `rate` or `concurrency` the recorded times are set aside: the requests come in file order as a Poisson
-process or in a closed loop. A file without times (ShareGPT, most benchmark results) needs one of them.
-The reader of a format is loaded when a trace of that format is read.
+process or in a closed loop; where turns wait for answers, it is the sessions that do. A file without times
+(ShareGPT, most benchmark results) needs one of them. The reader of a format is loaded when a trace of that
+format is read.
 """
 
 from pathlib import Path
@@ -19,13 +20,23 @@ from sim.units import Seconds
 from sim.workload.arrivals.renewal import Policy, Rate, renewal_times
 from sim.workload.extent import Extent
 from sim.workload.prompts import prompts_of_blocks, prompts_of_parents, renumbered
-from sim.workload.requests import Requests
+from sim.workload.requests import Follows, Requests
 from sim.workload.streams import stream
 from sim.workload.traces.table import TraceTable
 
-Format = Literal["csv", "jsonl", "mooncake", "azure", "burstgpt", "vllm-bench", "sharegpt"]
+Format = Literal[
+    "csv", "jsonl", "mooncake", "azure", "burstgpt", "vllm-bench", "sharegpt", "weka", "llmservingsim"
+]
 OurColumn = Literal[
-    "arrival_s", "prompt_tokens", "output_tokens", "session", "turn", "prefix_of", "priority", "client"
+    "arrival_s",
+    "prompt_tokens",
+    "output_tokens",
+    "session",
+    "turn",
+    "prefix_of",
+    "priority",
+    "client",
+    "pause_s",
 ]
 Scale = Annotated[float, Field(gt=0, le=1e6, strict=True)]
 TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
@@ -85,7 +96,7 @@ class Trace(Policy):
     def _read(self, path: Path) -> TraceTable:
         if self.format in ("csv", "azure", "burstgpt"):
             return self._read_csv(path)
-        if self.format in ("jsonl", "mooncake"):
+        if self.format in ("jsonl", "mooncake", "weka", "llmservingsim"):
             return self._read_json_lines(path)
         from sim.workload.traces.benchmark_results import read_sharegpt, read_vllm_bench
 
@@ -103,10 +114,15 @@ class Trace(Policy):
         return read_csv(path, self._mapping, TIME_UNITS[self.time_unit])
 
     def _read_json_lines(self, path: Path) -> TraceTable:
+        from sim.workload.traces.agentic import read_llmservingsim, read_weka
         from sim.workload.traces.json_lines import read_jsonl, read_mooncake
 
         if self.format == "mooncake":
             return read_mooncake(path)
+        if self.format == "weka":
+            return read_weka(path)
+        if self.format == "llmservingsim":
+            return read_llmservingsim(path)
         return read_jsonl(path, self._mapping, TIME_UNITS[self.time_unit])
 
     @property
@@ -119,8 +135,8 @@ class Trace(Policy):
         """Arrival times (s) and the rows they belong to, in order of arrival."""
         rows = len(table.prompt_tokens)
         if self.concurrency is not None or self.rate is not None:
-            count = rows if extent.count is None else min(rows, extent.count)
-            return self._replaced_arrivals(Extent(count, extent.duration), seed)
+            starts = np.array([not before for before in table.before] or [True] * rows)
+            return self._replaced_arrivals(starts, extent, seed)
         if table.arrival is None:
             mapped = ", or map a column: columns: {arrival_s: …}" if self.format in ("csv", "jsonl") else ""
             raise UserError(
@@ -133,12 +149,39 @@ class Trace(Policy):
             wanted &= times <= extent.duration
         return times[wanted][: extent.count], order[wanted][: extent.count]
 
-    def _replaced_arrivals(self, extent: Extent, seed: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    def _replaced_arrivals(
+        self, starts: NDArray[np.bool_], extent: Extent, seed: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Times of the rows that wait for nobody; the others have that of the start before them."""
+        rows = len(starts) if extent.count is None else min(len(starts), extent.count)
         if self.rate is None:
-            assert extent.count is not None
-            return np.zeros(extent.count), np.arange(extent.count)
-        times = renewal_times(stream(seed, "arrivals").standard_exponential, self.rate, extent)
-        return times, np.arange(len(times))
+            return np.zeros(rows), np.arange(rows)
+        count = int(np.count_nonzero(starts[:rows]))
+        draws = stream(seed, "arrivals").standard_exponential
+        times = renewal_times(draws, self.rate, Extent(count, extent.duration))
+        number = np.cumsum(starts[:rows]) - 1
+        kept = np.flatnonzero(number < len(times))
+        return times[number[kept]], kept
+
+
+def _follows(table: TraceTable, rows: NDArray[np.int64], concurrency: int | None) -> Follows | None:
+    """Who waits for whom among the kept rows; under a closed loop of sessions each follows an earlier one."""
+    if not table.before:
+        return None
+    place = {row: i for i, row in enumerate(cast("list[int]", rows.tolist()))}
+    edges = [
+        (i, place[before]) for row, i in place.items() for before in table.before[row] if before in place
+    ]
+    pause = table.pause[rows]
+    if concurrency is not None:
+        waiting = {i for i, _ in edges}
+        starts = [i for i in range(len(rows)) if i not in waiting]
+        last = {int(table.session[row]): i for row, i in place.items()}
+        ends = [last[int(table.session[rows[start]])] for start in starts]
+        edges += list(zip(starts[concurrency:], ends, strict=False))
+        pause[starts] = 0.0
+    request, before = np.array(edges, np.int64).reshape(-1, 2).T
+    return Follows(request, before, pause)
 
 
 def _requests(
@@ -154,6 +197,7 @@ def _requests(
         pieces, answers = prompts_of_blocks(kept, table.block_tokens, prompt)
     elif len(table.parent):
         pieces, answers = prompts_of_parents(renumbered(table.parent, rows), prompt, output)
+    follows = _follows(table, rows, concurrency)
     return Requests(
         arrival=arrival,
         prompt_tokens=prompt,
@@ -164,6 +208,7 @@ def _requests(
         session=taken(table.session),
         client=taken(table.client),
         clients=table.clients,
-        concurrency=concurrency,
+        concurrency=concurrency if follows is None else None,
         synthetic=table.note,
+        follows=follows,
     )

@@ -1,10 +1,11 @@
 """Columns of a row-wise trace, and what they say together.
 
-    arrival_s, prompt_tokens, output_tokens [, session, turn, prefix_of, priority, client]
+    arrival_s, prompt_tokens, output_tokens [, session, turn, prefix_of, priority, client, pause_s]
 
 `session` and `turn` make a conversation: the prompt of a turn begins with the prompt and the answer of the
 turn before it. `prefix_of` names another earlier row (the first row of data is 0) to begin with instead.
-Arrivals of later turns are those in the file.
+Arrivals of later turns are those in the file, unless `pause_s` says how long after the answer to the turn
+before they come (empty: at once).
 """
 
 import math
@@ -20,7 +21,7 @@ from sim.workload.traces.table import TraceTable
 from sim.workload.traces.text import malformed
 
 REQUIRED = ("prompt_tokens", "output_tokens")
-OPTIONAL = ("arrival_s", "session", "turn", "prefix_of", "priority", "client")
+OPTIONAL = ("arrival_s", "session", "turn", "prefix_of", "priority", "client", "pause_s")
 _MOST_PRIORITY = 2**31
 
 
@@ -100,6 +101,8 @@ def table_of(found: Mapping[str, Column], time_unit: float, foreign_clock: bool)
     if arrival is not None and foreign_clock:
         arrival = arrival - arrival.min()
     session, client = _names(found.get("session")), _names(found.get("client"))
+    turns = _turns(len(prompt), session, found.get("turn"))
+    pause = _pauses(found["pause_s"]) if "pause_s" in found else np.empty(0)
     priority = found.get("priority")
     return TraceTable(
         prompt_tokens=prompt,
@@ -108,10 +111,12 @@ def table_of(found: Mapping[str, Column], time_unit: float, foreign_clock: bool)
         priority=np.empty(0, np.int64)
         if priority is None
         else priority.whole(-_MOST_PRIORITY, _MOST_PRIORITY),
-        parent=_parents(len(prompt), session, found.get("turn"), found.get("prefix_of")),
+        parent=_parents(turns, found.get("prefix_of")),
         session=session[0],
         client=client[0],
         clients=client[1],
+        before=[[row] if row >= 0 else [] for row in turns.tolist()] if len(pause) and len(turns) else (),
+        pause=pause,
     )
 
 
@@ -125,28 +130,35 @@ def _names(column: Column | None) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     return np.array(places, np.int64), tuple(number)
 
 
-def _parents(
-    rows: int,
-    session: tuple[NDArray[np.int64], tuple[str, ...]],
-    turn: Column | None,
-    prefix_of: Column | None,
+def _pauses(column: Column) -> NDArray[np.float64]:
+    filled = ["0" if value in ("", None) else value for value in column.values]
+    return Column(column.path, column.name, column.lines, filled).seconds()
+
+
+def _turns(
+    rows: int, session: tuple[NDArray[np.int64], tuple[str, ...]], turn: Column | None
 ) -> NDArray[np.int64]:
-    """The row each prompt begins with, -1 for none; empty if the file has neither sessions nor prefixes."""
-    if not session[1] and prefix_of is None:
+    """The row of the turn before each row's, -1 for none; empty if the file has no sessions."""
+    if not session[1]:
         return np.empty(0, np.int64)
-    parent = np.full(rows, -1, np.int64)
-    if session[1]:
-        order = _order_of_turns(rows, turn)
-        last: dict[int, int] = {}
-        for row in order:
-            of = int(session[0][row])
-            if of >= 0:
-                parent[row] = last.get(of, -1)
-                last[of] = row
-    if prefix_of is not None:
-        for row, value in enumerate(prefix_of.values):
-            if value not in ("", "-1"):
-                parent[row] = _earlier_row(prefix_of, row)
+    before = np.full(rows, -1, np.int64)
+    last: dict[int, int] = {}
+    for row in _order_of_turns(rows, turn):
+        of = int(session[0][row])
+        if of >= 0:
+            before[row] = last.get(of, -1)
+            last[of] = row
+    return before
+
+
+def _parents(turns: NDArray[np.int64], prefix_of: Column | None) -> NDArray[np.int64]:
+    """The row each prompt begins with, -1 for none; empty if the file has neither sessions nor prefixes."""
+    if prefix_of is None:
+        return turns
+    parent = turns.copy() if len(turns) else np.full(len(prefix_of.values), -1, np.int64)
+    for row, value in enumerate(prefix_of.values):
+        if value not in ("", "-1"):
+            parent[row] = _earlier_row(prefix_of, row)
     return parent
 
 

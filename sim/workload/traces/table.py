@@ -16,6 +16,8 @@ class TraceTable:
         blocks: identities of each prompt's blocks of `block_tokens` tokens, the last one partial.
         parent: row whose prompt and answer a prompt begins with, -1 for none; empty if there are none.
         session: session number, -1 for none; client: index into `clients`. Empty where not given.
+        before: rows that each row waits for, with a pause (s) after the last of their answers; empty where
+            everybody comes at the recorded time.
         note: what about the rows is not recorded but estimated.
     """
 
@@ -29,6 +31,8 @@ class TraceTable:
     session: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     client: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     clients: tuple[str, ...] = ()
+    before: Sequence[Sequence[int]] = ()
+    pause: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     note: str = ""
 
     def scaled(self, prompt: float, output: float) -> "TraceTable":
