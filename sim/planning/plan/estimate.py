@@ -1,11 +1,13 @@
 """Requests/s that a replica serves, from the timer alone: what ranks layouts before any is simulated.
 
-    tpot(n) = step(n) + n / (decode steps of a request) · (step(n with a prompt) − step(n))
+    mean step(n) = step(n) + y · n / (decode steps of a request) · (step(n with a prompt) − step(n))
+    tpot(n) = mean step(n) / y      y tokens per decode and step, 1 without drafts
     rate    = dp · n / (decode steps · tpot(n)),   n the most decodes per rank with tpot(n) ≤ the bound
 
 Means only: queues, bursts and the spread of lengths are what simulation is for.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sim.operators.batch import BatchShape
@@ -46,11 +48,26 @@ def estimate(
 
 def tpot(timer: PartsTimer, load: Traffic, decodes: int) -> float:
     """Mean seconds per output token with so many decodes per rank, prompts taken in as requests finish."""
-    budget = timer.deployment.engine.max_num_batched_tokens
+    step = mean_step(timer, load, decodes, lambda batch: float(timer.durations(batch)[0]))
+    return step / tokens_per_decode(timer)
+
+
+def mean_step(
+    timer: PartsTimer, load: Traffic, decodes: int, price: Callable[[BatchShape], float]
+) -> float:
+    """Mean seconds of a step with so many decodes per rank, each step's seconds by `price`."""
+    deployment = timer.deployment
     prompt = max(1.0, load.mean_prompt)
-    chunk = max(1, min(round(prompt), budget - decodes))
+    chunk = max(1, min(round(prompt), deployment.engine.max_num_batched_tokens - decodes))
     windowed = tuple(round(decodes * load.read(window)) for window in timer.windows)
-    context = round(decodes * load.context)
-    alone = float(timer.durations(BatchShape(decodes, context, windowed))[0])
-    mixed = float(timer.durations(BatchShape(decodes, context, windowed, ((chunk, 0),)))[0])
-    return alone + decodes / load.decode_steps * (prompt / chunk) * (mixed - alone)
+    context, queries = round(decodes * load.context), deployment.queries
+    alone = price(BatchShape(decodes, context, windowed, queries=queries))
+    mixed = price(BatchShape(decodes, context, windowed, ((chunk, 0),), queries))
+    admitted = tokens_per_decode(timer) * decodes / load.decode_steps
+    return alone + admitted * (prompt / chunk) * (mixed - alone)
+
+
+def tokens_per_decode(timer: PartsTimer) -> float:
+    """Tokens that a sequence gets per step: 1 without drafts."""
+    drafts = timer.deployment.speculation
+    return 1.0 if drafts is None else drafts.mean_yield

@@ -1,0 +1,46 @@
+"""The machine that a review is measured against: the same model on a named cluster, in its own best layout."""
+
+from dataclasses import dataclass
+
+from sim.planning.review.layouts import best_layout
+from sim.planning.review.machine import Machine, Speed, machine
+from sim.planning.review.point import Point
+from sim.planning.review.served import Served, served
+from sim.planning.review.target import BY_NAME, Bound, Target
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Attributes:
+    name: the cluster's; served: None where the point's load does not fit.
+    """
+
+    name: str
+    machine: Machine
+    speed: Speed
+    served: Served | None
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """Parity with it: a user's tokens/s, and the prefill of a prompt."""
+        bounds = {
+            "a user's tokens/s": Bound(BY_NAME["tokens/s/user"], self.speed.tokens_per_s_per_user),
+            "prefill": Bound(BY_NAME["ttft"], self.speed.prefill.seconds),
+        }
+        return tuple(Target(f"parity with {self.name}: {what}", (b,)) for what, b in bounds.items())
+
+
+def reference(reviewed: Machine, point: Point, cluster: str) -> Reference | None:
+    """The reference on a cluster, under vLLM; None where it is the reviewed one's own.
+
+    Raises:
+        UserError: for a cluster that is in no catalogue, or cannot multiply the reviewed precision.
+    """
+    if cluster == reviewed.deployment.cluster.name:
+        return None
+    scenario = reviewed.scenario.changed([
+        "deployment.parallel={}", "deployment.replicas=1", f"cluster={cluster}",
+        "deployment.engine={family: vllm}",
+    ])  # fmt: skip
+    found = machine(best_layout(scenario, point))
+    return Reference(found.deployment.cluster.name, found, found.speed(point), served(found, point))

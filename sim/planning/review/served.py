@@ -1,0 +1,96 @@
+"""A replica under load: the point's users in a closed loop, simulated request by request.
+
+Prompts are of the point's length; answers are spread evenly over half to one and a half times theirs, so
+that users do not finish together. A run serves `ROUNDS` requests per user and is read in its steady part.
+
+    USD per 1M output tokens = USD per hour of the replica's chips, owned / tokens per hour
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sim.errors import UserError
+from sim.figures import Figure, Resolution
+from sim.planning.money import Ownership, bill
+from sim.planning.plan.trial import measured
+from sim.planning.review.machine import Machine
+from sim.planning.review.point import Point
+from sim.scenario.scenario import Scenario
+from sim.scenario.simulation import simulate
+from sim.units import USD
+
+ROUNDS = 4
+FEWEST_REQUESTS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What a replica under load comes to; NaN where it is not known.
+
+    Attributes:
+        usd_per_million: output tokens, the chips owned; joules: per output token.
+        causes: share of busy time by resource.
+    """
+
+    tokens_per_s_per_user: float
+    tokens_per_s_per_chip: float
+    p99_ttft: float
+    usd_per_million: float
+    joules: float
+    watts_per_chip: float
+    causes: Mapping[str, float]
+
+
+def loaded(scenario: Scenario, point: Point) -> Scenario:
+    """The scenario under the point's load."""
+    shortest, longest = max(1, point.output // 2), max(1, point.output + point.output // 2)
+    return scenario.changed([
+        f"workload={{arrivals: {{process: closed, concurrency: {point.batch}}}, "
+        f"prompt_tokens: {{distribution: constant, value: {point.prompt}}}, "
+        f"output_tokens: {{distribution: uniform, low: {shortest}, high: {longest}}}, "
+        f"num_requests: {max(FEWEST_REQUESTS, ROUNDS * point.batch)}}}",
+        "slo=null",
+    ])  # fmt: skip
+
+
+def served(machine: Machine, point: Point, price: float = 1.0) -> Served | None:
+    """The machine's scenario under the point's load; None where it does not fit.
+
+    Args:
+        price: factor on the purchase price of a chip.
+    """
+    try:
+        record = simulate(loaded(machine.scenario, point)).to_json()
+    except UserError:
+        return None
+
+    def field(name: str) -> float:
+        found = measured(record, name)
+        return math.nan if found is None else found
+
+    chips = machine.deployment.parallel.chips * machine.deployment.replicas
+    speed, watts = field("tokens_per_s_per_chip"), field("mean_power_per_chip_w")
+    hourly = usd_per_hour(machine, chips, watts, price)
+    causes = record.get("time_by_resource")
+    return Served(
+        tokens_per_s_per_user=field("tokens_per_s_per_user"),
+        tokens_per_s_per_chip=speed,
+        p99_ttft=field("p99_ttft_ms") / 1e3,
+        usd_per_million=hourly / (3600.0 * speed * chips) * 1e6,
+        joules=field("joules_per_output_token"),
+        watts_per_chip=watts,
+        causes=causes if isinstance(causes, dict) else {},  # pyright: ignore[reportUnknownArgumentType]
+    )
+
+
+def usd_per_hour(machine: Machine, chips: int, watts: float, price: float = 1.0) -> float:
+    """Cost of owning the chips, whole servers; NaN where nobody states the chip's purchase price."""
+    cluster = machine.deployment.cluster
+    if cluster.chip.capex <= 0 or math.isnan(watts):
+        return math.nan
+    idle = cluster.chip.power.idle + cluster.overhead_power
+    paid = Figure(price * cluster.chip.capex, USD)
+    money = Ownership(form="ownership", capex=paid)
+    cost = bill(money, cluster.chip, chips, cluster.server, watts, idle, Resolution("money"))
+    return cost.usd_per_hour
