@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from sim.planning.compare import Comparison, compare
     from sim.planning.plan.plan import plan
     from sim.planning.plan.result import PlanResult
+    from sim.planning.review.question import scenario_for
+    from sim.planning.review.review import Review, review
     from sim.planning.sweep.result import SweepResult
     from sim.planning.sweep.run import sweep
     from sim.planning.uncertainty.spread import Spread, uncertainty
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
         html_operators,
         html_plan,
         html_report,
+        html_review,
         html_sweep,
         html_validate_serving,
         write_run_trace,
@@ -71,6 +74,7 @@ _HOME = {
     "OperatorReport": "sim.validation.operators",
     "Outcome": "sim.scenario.simulation",
     "PlanResult": "sim.planning.plan.result",
+    "Review": "sim.planning.review.review",
     "Scenario": "sim.scenario.scenario",
     "ServingReport": "sim.validation.serving",
     "Spread": "sim.planning.uncertainty.spread",
@@ -88,6 +92,7 @@ _HOME = {
     "html_operators": "sim.report",
     "html_plan": "sim.report",
     "html_report": "sim.report",
+    "html_review": "sim.report",
     "html_validate_serving": "sim.report",
     "html_sweep": "sim.report",
     "json_schema": "sim.scenario.reference",
@@ -101,6 +106,8 @@ _HOME = {
     "memory_run": "sim.scenario.memory_run",
     "network_run": "sim.scenario.network_run",
     "plan": "sim.planning.plan.plan",
+    "review": "sim.planning.review.review",
+    "scenario_for": "sim.planning.review.question",
     "sensitivity": "sim.planning.uncertainty.study",
     "simulate": "sim.scenario.simulation",
     "sweep": "sim.planning.sweep.run",
@@ -127,6 +134,7 @@ __all__ = [
     "OperatorReport",
     "Outcome",
     "PlanResult",
+    "Review",
     "Scenario",
     "ServingReport",
     "Spread",
@@ -147,6 +155,7 @@ __all__ = [
     "html_operators",
     "html_plan",
     "html_report",
+    "html_review",
     "html_sweep",
     "html_validate_serving",
     "json_schema",
@@ -160,6 +169,8 @@ __all__ = [
     "memory_run",
     "network_run",
     "plan",
+    "review",
+    "scenario_for",
     "sensitivity",
     "simulate",
     "sweep",

@@ -10,6 +10,7 @@ from sim.cli.compare import compare
 from sim.cli.explain import explain
 from sim.cli.network import network
 from sim.cli.plan import plan
+from sim.cli.review import review
 from sim.cli.run import run
 from sim.cli.schema import schema
 from sim.cli.sensitivity import sensitivity
@@ -43,6 +44,7 @@ app.command()(run)
 app.command()(explain)
 app.command()(sweep)
 app.command()(plan)
+app.command()(review)
 app.command()(sensitivity)
 app.command()(compare)
 app.add_typer(hardware.verbs, name="hardware")

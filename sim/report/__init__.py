@@ -5,6 +5,7 @@ from sim.report.memory_page import html_memory_curve
 from sim.report.network_page import html_network
 from sim.report.operators_page import html_operators
 from sim.report.plan_page import html_plan
+from sim.report.review_page import html_review
 from sim.report.run_page import html_report
 from sim.report.run_trace import write_run_trace
 from sim.report.serving_page import html_validate_serving
@@ -18,6 +19,7 @@ __all__ = [
     "html_operators",
     "html_plan",
     "html_report",
+    "html_review",
     "html_sweep",
     "html_validate_serving",
     "write_run_trace",

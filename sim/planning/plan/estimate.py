@@ -52,9 +52,7 @@ def tpot(timer: PartsTimer, load: Traffic, decodes: int) -> float:
     return step / tokens_per_decode(timer)
 
 
-def mean_step(
-    timer: PartsTimer, load: Traffic, decodes: int, price: Callable[[BatchShape], float]
-) -> float:
+def mean_step(timer: PartsTimer, load: Traffic, decodes: int, price: Callable[[BatchShape], float]) -> float:
     """Mean seconds of a step with so many decodes per rank, each step's seconds by `price`."""
     deployment = timer.deployment
     prompt = max(1.0, load.mean_prompt)

@@ -1,10 +1,10 @@
 """The cheapest way to meet a target with several resources at once.
 
 The search starts from the strongest of everything or, where that misses (money: a chip costs what is in it),
-from where single steps lead that raise the margin most. Then the resource gives way a step at a time that saves most cost per margin
-lost, as long as the target is met; then pairs are tried, one a step stronger and the other as much weaker
-as that allows, while it gets cheaper. The answer meets the target, and no single resource of it can be one
-step weaker. A cheaper one further away cannot be excluded.
+from where single steps lead that raise the margin most. Then, as long as the target is met, the resource
+gives way a step at a time that saves most cost per margin lost; after that one a step stronger is tried with
+others as much weaker as it allows, while that gets cheaper. The answer meets the target, and no single
+resource of it can be one step weaker. A cheaper one further away cannot be excluded.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -55,9 +55,7 @@ def cheapest(
 def _climbed(at: Choice, tops: Choice, margin: Callable[[Choice], float]) -> Choice:
     """Where steps that raise the margin most lead to; the first place that meets ends the way."""
     while margin(at) < 0:
-        steps = [
-            moved(at, i, by) for i, top in enumerate(tops) for by in (1, -1) if 0 <= at[i] + by <= top
-        ]
+        steps = [moved(at, i, by) for i, top in enumerate(tops) for by in (1, -1) if 0 <= at[i] + by <= top]
         best = max(steps, key=margin, default=at)
         if margin(best) <= margin(at):
             return at

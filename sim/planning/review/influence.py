@@ -88,9 +88,7 @@ def _influences(reviewed: Machine, point: Point, factors: Sequence[Factor]) -> t
         return sum(step.total for step in m.prefill_steps(point.prompt))
 
     users, prompts = (_bars(reviewed, factors, what) for what in (per_user, prefill))
-    found = [
-        _influence(factor, users[factor.name], prompts[factor.name]) for factor in factors
-    ]
+    found = [_influence(factor, users[factor.name], prompts[factor.name]) for factor in factors]
     return tuple(sorted(found, key=lambda i: (not i.weak, -i.swing)))
 
 
@@ -98,7 +96,9 @@ def _influence(factor: Factor, user: Bar, prompt: Bar) -> Influence:
     figure = factor.figure
     assert figure is not None, "figures alone are varied here"
     basis, source = figure.basis, figure.source
-    return Influence(factor.name, figure.text(), basis, source, (user.low, user.high), (prompt.low, prompt.high))
+    return Influence(
+        factor.name, figure.text(), basis, source, (user.low, user.high), (prompt.low, prompt.high)
+    )
 
 
 def _bars(
@@ -108,7 +108,8 @@ def _bars(
 
     def model(u: Floats) -> Floats:
         drawn = [
-            {name: place for name, place in zip(names, row, strict=True) if place == place} for row in u.tolist()
+            {name: place for name, place in zip(names, row, strict=True) if place == place}
+            for row in u.tolist()
         ]
         return np.array([what(_drawn(reviewed, draw)) for draw in drawn])
 

@@ -1,4 +1,4 @@
-"""The same model in other layouts of the same cluster: along each parallel size, and the best on so many chips."""
+"""The same model in other layouts of its cluster: along each parallel size, and the best on so many chips."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -60,7 +60,7 @@ def layouts(reviewed: Machine, point: Point) -> Layouts:
 
 
 def best_layout(scenario: Scenario, point: Point) -> Scenario:
-    """The scenario in the layout that serves a user fastest, on as few chips of its cluster as hold the point.
+    """The scenario in the layout that serves a user fastest, on as few chips as hold the point.
 
     Where none holds it: on as many chips as the cluster has.
 

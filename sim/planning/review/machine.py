@@ -12,7 +12,7 @@ A layout is priced whether it fits into memory or not, so that a chip that is to
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sim.deployment import Deployment, MemoryMap, laid_out, memory_map
+from sim.deployment import Deployment, MemoryMap, arithmetic_type, laid_out, memory_map
 from sim.errors import UserError
 from sim.figures import Assumption, Figure, Resolution
 from sim.hardware import resolve_cluster
@@ -81,6 +81,12 @@ class Machine:
     figures: Mapping[str, Figure]
     assumptions: tuple[Assumption, ...]
 
+    @property
+    def arithmetic(self) -> str:
+        """The type in which matrices are multiplied."""
+        precision = self.deployment.precision
+        return arithmetic_type(precision.weights, precision.activations)
+
     def per_rank(self, batch: int) -> int:
         """Sequences of the fullest attention-dp rank."""
         return -(-batch // self.deployment.parallel.dp)
@@ -89,9 +95,7 @@ class Machine:
         """A step in which the replica decodes `batch` sequences that read `context` tokens each."""
         n = self.per_rank(batch)
         windowed = tuple(n * min(context, window) for window in self.timer.windows)
-        return self.timer.breakdown(
-            BatchShape(n, n * context, windowed, queries=self.deployment.queries)
-        )
+        return self.timer.breakdown(BatchShape(n, n * context, windowed, queries=self.deployment.queries))
 
     def prefill_steps(self, prompt: int) -> tuple[StepBreakdown, ...]:
         """The steps of one prompt on every rank, in chunks of the engine's budget."""

@@ -1,4 +1,4 @@
-"""A review's scenario, where none is written: a model on a cluster, in the layout that serves a user fastest."""
+"""A review's scenario where none is written: a model on a cluster, laid out to serve a user fastest."""
 
 from pathlib import Path
 

@@ -2,17 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from sim.planning.review.layouts import LayoutSpeed
 from sim.planning.review.machine import Machine, Phase, Speed
 from sim.planning.review.maps import Cell
 from sim.planning.review.requirements import Alone, Requirement
 from sim.planning.review.resources import BY_NAME, RESOURCES, all_sets
-from sim.planning.review.review import Review
-from sim.planning.review.variation import Variation
 from sim.planning.review.variant import Variant
+from sim.planning.review.variation import Variation
 from sim.planning.review.verdict import bound_of, verdict
 from sim.version import __version__
+
+if TYPE_CHECKING:
+    from sim.planning.review.review import Review
 
 LEVELS = {
     "step": "single steps priced one by one, prompts and decodes of means; no queues",
@@ -20,7 +23,7 @@ LEVELS = {
 }
 
 
-def record(review: Review) -> dict[str, object]:
+def record(review: "Review") -> dict[str, object]:
     """The review's JSON, the verdict first; SI units."""
     machine, other = review.machine, review.reference
     return {
@@ -107,7 +110,7 @@ def _cell(cell: Cell) -> dict[str, object]:
 
 
 def _layout(found: LayoutSpeed) -> dict[str, object]:
-    return asdict(found) | {"chips": found.parallel.chips}
+    return {"chips": found.parallel.chips, **asdict(found)}
 
 
 def _variation(variation: Variation) -> dict[str, object]:
@@ -137,8 +140,8 @@ def _requirement(required: Requirement) -> dict[str, object]:
             "strengths": dict(together.strengths),
             "sets": all_sets(required.machine, together.strengths),
             "relative_cost": together.cost,
-        }
-        | _variant(together.variant),
+            **_variant(together.variant),
+        },
     }
 
 
@@ -153,8 +156,8 @@ def _at(required: Requirement, name: str, strength: float) -> dict[str, object]:
 
 
 def _alone(one: Alone, required: Requirement) -> dict[str, object]:
-    tested = [
-        {"strength": s, "value": one.resource.at(required.machine, s)} | _variant(v)
+    tested: list[dict[str, object]] = [
+        {"strength": s, "value": one.resource.at(required.machine, s), **_variant(v)}
         for s, v in zip(one.strengths, one.variants, strict=True)
     ]
     name = one.resource.name

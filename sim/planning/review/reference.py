@@ -1,4 +1,4 @@
-"""The machine that a review is measured against: the same model on a named cluster, in its own best layout."""
+"""What a review is measured against: the same model on a named cluster, in that one's best layout."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,7 @@ from sim.planning.review.machine import Machine, Speed, machine
 from sim.planning.review.point import Point
 from sim.planning.review.served import Served, served
 from sim.planning.review.target import BY_NAME, Bound, Target
+from sim.units import TIME, show
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +24,14 @@ class Reference:
     @property
     def targets(self) -> tuple[Target, ...]:
         """Parity with it: a user's tokens/s, and the prefill of a prompt."""
-        bounds = {
-            "a user's tokens/s": Bound(BY_NAME["tokens/s/user"], self.speed.tokens_per_s_per_user),
-            "prefill": Bound(BY_NAME["ttft"], self.speed.prefill.seconds),
-        }
-        return tuple(Target(f"parity with {self.name}: {what}", (b,)) for what, b in bounds.items())
+        user, prompt = self.speed.tokens_per_s_per_user, self.speed.prefill.seconds
+        return (
+            self._parity(f"tokens/s/user >= {user:.4g}", Bound(BY_NAME["tokens/s/user"], user)),
+            self._parity(f"ttft <= {show(prompt, TIME)}", Bound(BY_NAME["ttft"], prompt)),
+        )
+
+    def _parity(self, what: str, bound: Bound) -> Target:
+        return Target(f"parity with {self.name}, {what}", (bound,))
 
 
 def reference(reviewed: Machine, point: Point, cluster: str) -> Reference | None:

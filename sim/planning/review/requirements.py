@@ -56,9 +56,9 @@ class Alone:
         return max(margins) - margins[0] if math.isfinite(margins[0]) else math.inf
 
     @property
-    def binds_at_last(self) -> str:
-        """What takes most of the time at the strongest."""
-        return self.variants[-1].bound
+    def gives_way(self) -> bool:
+        """Whether it takes most of the time now, and another does once there is more of it."""
+        return self.takeover is not None and self.strengths[self.takeover] > 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +133,10 @@ def _alone(judge: Judge, resource: Resource, strengths: Sequence[float]) -> Alon
     variants = tuple(judge.of({resource.name: strength}) for strength in strengths)
     found = invert([variant.meets for variant in variants])
     own = [variant.bound in resource.causes for variant in variants]
-    return Alone(resource, strengths, variants, found.least, found.interval, taken_over(own))
+    return Alone(resource, strengths, variants, found.least, found.interval, takeover(own))
 
 
-def taken_over(own: Sequence[bool]) -> int | None:
+def takeover(own: Sequence[bool]) -> int | None:
     """The place from which on a resource no longer takes most of the time, where before it did."""
     last = max((place for place, is_own in enumerate(own) if is_own), default=None)
     return None if last is None or last == len(own) - 1 else last + 1

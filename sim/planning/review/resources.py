@@ -12,7 +12,6 @@ rests on them.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 
-from sim.deployment import arithmetic_type
 from sim.figures import Figure
 from sim.hardware import ClusterProfile
 from sim.hardware.chip import KernelFamily
@@ -122,7 +121,9 @@ def _hbm_capacity(machine: Machine) -> Paths:
 def _link_bandwidth(machine: Machine) -> Paths:
     """Every level's links, and what switches reduce."""
     found: dict[str, tuple[float, Dimension]] = {}
-    for place, (tier, written) in enumerate(zip(_cluster(machine).tiers, _profile(machine).tiers, strict=True)):
+    for place, (tier, written) in enumerate(
+        zip(_cluster(machine).tiers, _profile(machine).tiers, strict=True)
+    ):
         if written.bandwidth is not None:
             found[f"cluster.tiers.{place}.bandwidth"] = tier.bandwidth, BANDWIDTH
         elif not tier.behind and tier.bandwidth:
@@ -182,8 +183,7 @@ def _launch(machine: Machine) -> Paths:
 
 
 def _peak(machine: Machine) -> float:
-    precision = machine.deployment.precision
-    return _cluster(machine).chip.peak(arithmetic_type(precision.weights, precision.activations))
+    return _cluster(machine).chip.peak(machine.arithmetic)
 
 
 def _sram_size(machine: Machine) -> float:
@@ -246,4 +246,3 @@ def bound_named(machine: Machine, causes: Mapping[str, float]) -> str:
         name = "link" if cause in links else cause
         merged[name] = merged.get(name, 0.0) + amount
     return max(merged, key=lambda name: merged[name]) if merged else ""
-

@@ -9,6 +9,7 @@ from sim.planning.review.layouts import Layouts, layouts
 from sim.planning.review.machine import Machine, Speed, machine
 from sim.planning.review.maps import Maps, maps
 from sim.planning.review.point import Point, point_of
+from sim.planning.review.record import record
 from sim.planning.review.reference import Reference, reference
 from sim.planning.review.requirements import Requirement, requirement
 from sim.planning.review.served import Served, served
@@ -48,8 +49,6 @@ class Review:
 
     def to_json(self) -> dict[str, object]:
         """Plain data, the verdict first."""
-        from sim.planning.review.record import record
-
         return record(self)
 
 
@@ -104,9 +103,7 @@ def review(
     for target in wanted:
         required.append(requirement(reviewed, point, target))
         step()
-    return Review(
-        reviewed, point, speed, run, against, sure, mapped, scaled, varied, tuple(required)
-    )
+    return Review(reviewed, point, speed, run, against, sure, mapped, scaled, varied, tuple(required))
 
 
 def _check(scenario: Scenario, samples: int) -> None:
@@ -114,7 +111,7 @@ def _check(scenario: Scenario, samples: int) -> None:
         raise UserError(f"{scenario.place('prefill')}: a review is of one pool; give one without 'prefill'")
     if scenario.spec.fidelity == "event":
         raise UserError(
-            f"{scenario.place('fidelity')}: fidelity: a review prices thousands of steps, too many for event; "
+            f"{scenario.place('fidelity')}: fidelity: event is too slow for thousands of steps; "
             "give analytic or roofline"
         )
     if samples < FEWEST:

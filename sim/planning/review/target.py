@@ -94,10 +94,14 @@ def _bound(part: str, text: str) -> Bound:
             f"--target '{text}': {metric.name} is bounded by {_SIGNS[metric.better]}, not {found['sign']}"
         )
     try:
-        value = float(found["value"]) if metric.dimension is NUMBER else parse(found["value"], metric.dimension)
+        value = (
+            float(found["value"]) if metric.dimension is NUMBER else parse(found["value"], metric.dimension)
+        )
     except ValueError:
         shown = metric.dimension.example
-        raise UserError(f"--target '{text}': {found['value']} is no {metric.dimension.name}, as in {shown}") from None
+        raise UserError(
+            f"--target '{text}': {found['value']} is no {metric.dimension.name}, as in {shown}"
+        ) from None
     if not 0 < value < math.inf:
         raise UserError(f"--target '{text}': {found['value']} must be above 0")
     return Bound(metric, value)

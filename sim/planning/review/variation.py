@@ -86,9 +86,7 @@ def _stacks(reviewed: Machine, factor: float) -> list[str]:
 
 def _resource(name: str) -> Design:
     resource = BY_NAME[name]
-    return Design(
-        resource.title, resource.text, lambda reviewed, factor: all_sets(reviewed, {name: factor})
-    )
+    return Design(resource.title, resource.text, lambda reviewed, factor: all_sets(reviewed, {name: factor}))
 
 
 DESIGNS = (

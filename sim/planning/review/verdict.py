@@ -4,23 +4,24 @@ Every sentence says what it comes from: single steps (priced one by one) or a si
 """
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
-from sim.planning.review.requirements import Alone, Requirement
-from sim.planning.review.resources import BY_NAME, Resource, bound_named
-from sim.planning.review.review import Review
+from sim.deployment import Parallel
+from sim.planning.review.needs import BOUNDS, figure, needs
+from sim.planning.review.resources import bound_named
+from sim.planning.review.served import Served
 from sim.units import BYTES, TIME, show
 
-BOUNDS: Mapping[str, str] = {
-    "hbm": "HBM", "matrix": "the matrix engines", "vector": "the vector engines", "compute": "arithmetic",
-    "link": "the links", "launch": "kernel launches", "host": "the host",
-    "imbalance": "the busiest expert rank", "bubble": "the pipeline's bubble",
-}  # fmt: skip
-"""What takes time, in words."""
+if TYPE_CHECKING:
+    from sim.planning.review.review import Review
+
+_WORTH_SAYING = 0.03
+"""How much faster another layout must be to be named."""
 _NEGLIGIBLE = 0.1
 """Share of a phase from which on a resource is named."""
 
 
-def verdict(review: Review) -> tuple[str, ...]:
+def verdict(review: "Review") -> tuple[str, ...]:
     """The sentences, in the order of what matters."""
     return (
         _fit(review),
@@ -29,24 +30,21 @@ def verdict(review: Review) -> tuple[str, ...]:
         *_decides(review),
         *_against(review),
         *_money(review),
-        *(sentence for required in review.requirements for sentence in needs(required)),
+        *_scaling(review),
+        *(needs(required) for required in review.requirements),
     )
 
 
-def figure(value: float) -> str:
-    """Three significant digits; whole from a hundred on."""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
-def _fit(review: Review) -> str:
+def _fit(review: "Review") -> str:
     machine, point = review.machine, review.point
     name, cluster = machine.deployment.model.name, machine.deployment.cluster.name
     stage, most = machine.memory.tightest, machine.largest_batch(point.context)
     need = f"{show(stage.needed, BYTES)} of {show(stage.usable, BYTES)} usable bytes of a chip"
     if review.speed.fits:
         return (
-            f"{name} fits on {machine.deployment.parallel.chips} chips of {cluster}: weights and activations take "
-            f"{need}; of sequences of {point.context:,} tokens {most:,} fit at once, asked are {point.batch:,}."
+            f"{name} fits on {machine.deployment.parallel.chips} chips of {cluster}: weights and "
+            f"activations take {need}; {most:,} sequences of {point.context:,} tokens fit at once, "
+            f"{point.batch:,} are asked."
         )
     what = "the model" if most == 0 else f"a batch of {point.batch:,}"
     kept = "" if most == 0 else f"; {most:,} sequences fit"
@@ -57,7 +55,7 @@ def _fit(review: Review) -> str:
     )
 
 
-def _speeds(review: Review) -> Iterator[str]:
+def _speeds(review: "Review") -> Iterator[str]:
     speed, sure, point = review.speed, review.sureness, review.point
     yield (
         f"Single steps at {point.batch:,} users and {point.context:,} tokens of context: "
@@ -78,7 +76,7 @@ def _speeds(review: Review) -> Iterator[str]:
         )
 
 
-def _binds(review: Review) -> str:
+def _binds(review: "Review") -> str:
     phases = {"decode": review.speed.decode, "prefill": review.speed.prefill}
     return " ".join(
         f"{phase[:1].upper()}{phase[1:]} waits for {_shares(review, found.causes)}."
@@ -86,7 +84,7 @@ def _binds(review: Review) -> str:
     )
 
 
-def _shares(review: Review, causes: Mapping[str, float]) -> str:
+def _shares(review: "Review", causes: Mapping[str, float]) -> str:
     total = sum(causes.values())
     links = {tier.name for tier in review.machine.deployment.cluster.tiers}
     merged: dict[str, float] = {}
@@ -97,7 +95,7 @@ def _shares(review: Review, causes: Mapping[str, float]) -> str:
     return ", ".join(f"{BOUNDS[name]} ({100 * merged[name]:.0f} %)" for name in named)
 
 
-def _decides(review: Review) -> Iterator[str]:
+def _decides(review: "Review") -> Iterator[str]:
     ranked = sorted(review.sureness.influences, key=lambda i: -i.swing)
     if not ranked:
         return
@@ -113,7 +111,7 @@ def _decides(review: Review) -> Iterator[str]:
     yield f"{weak} of the {len(ranked)} uncertain figures are assumption, estimate, press or unstated."
 
 
-def _against(review: Review) -> Iterator[str]:
+def _against(review: "Review") -> Iterator[str]:
     other = review.reference
     if other is None:
         return
@@ -127,85 +125,42 @@ def _against(review: Review) -> Iterator[str]:
     )
 
 
-def _money(review: Review) -> Iterator[str]:
+def _scaling(review: "Review") -> Iterator[str]:
+    chips, own = review.machine.deployment.parallel.chips, review.speed.tokens_per_s_per_user
+    for found in review.layouts.fastest:
+        if found.parallel.chips == chips and found.tokens_per_s_per_user > own * (1.0 + _WORTH_SAYING):
+            yield (
+                f"On as many chips {described(found.parallel)} serves a user faster: "
+                f"{figure(found.tokens_per_s_per_user)} tokens/s (single steps)."
+            )
+
+
+def described(parallel: Parallel) -> str:
+    """'tp 1, dp 8, ep 2'."""
+    sizes = {name: getattr(parallel, name) for name in ("tp", "pp", "dp", "ep")}
+    return ", ".join(f"{name} {size}" for name, size in sizes.items() if size > 1 or name == "tp")
+
+
+def _money(review: "Review") -> Iterator[str]:
     run, other = review.served, review.reference
     if run is None:
         return
+    beside = "" if other is None or other.served is None else f"; {other.name}: {_load(other.served)}"
     yield (
-        f"Simulated load of {review.point.batch:,} users in a closed loop: {figure(run.tokens_per_s_per_chip)} "
-        f"tokens/s per chip, {figure(run.tokens_per_s_per_user)} per user, first token within "
-        f"{show(run.p99_ttft, TIME)} for 99 %, {figure(run.joules)} J and "
-        f"{figure(run.usd_per_million)} USD per million output tokens, chips owned"
-        + (
-            ""
-            if other is None or other.served is None
-            else f"; {other.name}: {figure(other.served.tokens_per_s_per_chip)}, "
-            f"{figure(other.served.tokens_per_s_per_user)}, {show(other.served.p99_ttft, TIME)}, "
-            f"{figure(other.served.joules)} J, {figure(other.served.usd_per_million)} USD"
-        )
-        + "."
+        f"Simulated load of {review.point.batch:,} users in a closed loop, per chip and per user, 99th "
+        f"percentile of the first token, per output token and per million of them, chips owned: "
+        f"{_load(run)}{beside}."
     )
 
 
-def needs(required: Requirement) -> Iterator[str]:
-    """What one target takes, in sentences."""
-    target, together = required.target, required.together
-    yield f"Target: {target.text} ({_said(required.now.values, required)} now)."
-    if required.now.meets:
-        yield "It is met."
-    elif together.variant.meets:
-        chosen = ", ".join(
-            f"{resource.title} {resource.text(required.machine, strength)} ({_times(resource, strength)})"
-            for name, strength in together.strengths.items()
-            for resource in (BY_NAME[name],)
-        )
-        yield (
-            f"Cheapest combination found: {chosen}, at {together.cost:.2f} times the price of the chip by the "
-            f"assumed weights; it comes to {_said(together.variant.values, required)}."
-        )
-    else:
-        yield (
-            f"No tested combination reaches it; the best comes to {_said(together.variant.values, required)}, "
-            f"where {BOUNDS.get(together.variant.bound, together.variant.bound)} takes most of the time."
-        )
-    for one in required.alone:
-        yield alone(one, required)
-
-
-def alone(one: Alone, required: Requirement) -> str:
-    """What one resource has to be, in a sentence."""
-    resource, machine = one.resource, required.machine
-    first, last = (resource.text(machine, one.strengths[i]) for i in (0, -1))
-    hole = "" if one.interval else "; weaker ones meet here and there too, the set is no interval"
-    if one.least is None:
-        said = f"{resource.title} alone never reaches it, up to {last}{hole}"
-    elif one.least == 0:
-        said = f"{resource.title} alone would do from {first} on, the weakest tested"
-    else:
-        strength = one.strengths[one.least]
-        said = f"{resource.title} alone: {resource.text(machine, strength)} ({_times(resource, strength)}){hole}"
-    if one.takeover is None or (one.least is not None and one.takeover > one.least):
-        return f"{said}."
-    place = resource.text(machine, one.strengths[one.takeover])
-    by = one.variants[one.takeover].bound
-    return f"{said}; from {place} on {BOUNDS.get(by, by)} takes most of the time."
-
-
-def _times(resource: Resource, strength: float) -> str:
-    factor = 1.0 / strength if resource.time else strength
-    return f"× {factor:.3g}"
-
-
-def _said(values: Mapping[str, float], required: Requirement) -> str:
-    return ", ".join(
-        f"{bound.metric.name} {show(values[bound.metric.name], bound.metric.dimension)}"
-        if bound.metric.dimension is TIME
-        else f"{bound.metric.name} {figure(values[bound.metric.name])}"
-        for bound in required.target.bounds
+def _load(run: Served) -> str:
+    return (
+        f"{figure(run.tokens_per_s_per_chip)} and {figure(run.tokens_per_s_per_user)} tokens/s, "
+        f"{show(run.p99_ttft, TIME)}, {figure(run.joules)} J, {figure(run.usd_per_million)} USD"
     )
 
 
-def bound_of(review: Review, phase: str) -> str:
+def bound_of(review: "Review", phase: str) -> str:
     """What takes most of "decode" or "prefill"."""
     found = review.speed.decode if phase == "decode" else review.speed.prefill
     return bound_named(review.machine, found.causes)
