@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from report_outcomes import explanation, hostile_outcome, outcome
+from small_review import small_review
 from small_scenario import SMALL_PLAN, write_small
 
 import sim
@@ -94,6 +95,11 @@ def swept() -> sim.SweepResult:
         return sim.sweep(folder / "sweep.yaml", backend="serial")
 
 
+def reviewed() -> sim.Review:
+    with tempfile.TemporaryDirectory() as name:
+        return small_review(write_small(Path(name)))
+
+
 @pytest.mark.parametrize(
     ("make", "charts"),
     [
@@ -124,8 +130,26 @@ def swept() -> sim.SweepResult:
             {"points", "pareto", "heat", "along-workload.arrivals.rate", "along-deployment.parallel.tp"},
         ),
         (lambda: sim.html_plan(planned()), {"cost", "pareto", "load"}),
+        (
+            lambda: sim.html_review(reviewed()),
+            {
+                "roofline-decode",
+                "roofline-prefill",
+                "by-batch",
+                "by-context",
+                "memory",
+                "largest",
+                "binding",
+                "layouts",
+                "variation",
+                "influence",
+                "requirement-0",
+                "requirement-1",
+                "requirement-2",
+            },
+        ),
     ],
-    ids=["run", "explain", "memory", "sweep", "plan"],
+    ids=["run", "explain", "memory", "sweep", "plan", "review"],
 )
 def test_a_page_draws_every_chart_and_leaves_the_console_clean(make, charts, tmp_path):
     drawn, console = opened(make(), tmp_path)

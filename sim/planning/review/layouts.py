@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 from sim.deployment import Parallel, enumerate_layouts
 from sim.deployment.layout import layout_problem
-from sim.errors import UserError
 from sim.planning.plan.estimate import mean_step, tokens_per_decode
 from sim.planning.plan.space import replica_sizes
 from sim.planning.review.machine import Machine, machine
@@ -63,9 +62,6 @@ def best_layout(scenario: Scenario, point: Point) -> Scenario:
     """The scenario in the layout that serves a user fastest, on as few chips as hold the point.
 
     Where none holds it: on as many chips as the cluster has.
-
-    Raises:
-        UserError: for a model that no layout on this cluster can split.
     """
     template = machine(_in_layout(scenario, Parallel()))
     best: list[LayoutSpeed] = []
@@ -74,9 +70,6 @@ def best_layout(scenario: Scenario, point: Point) -> Scenario:
         best = [f for f in found if f.fits] or found or best
         if any(f.fits for f in best):
             break
-    if not best:
-        name, cluster = template.deployment.model.name, template.deployment.cluster.name
-        raise UserError(f"{scenario.name}: no layout of {name} on {cluster} comes out even")
     return _in_layout(scenario, max(best, key=lambda f: f.tokens_per_s_per_user).parallel)
 
 

@@ -19,6 +19,8 @@ BOUNDS: Mapping[str, str] = {
 
 def figure(value: float) -> str:
     """Three significant digits; whole from a hundred on."""
+    if math.isnan(value):
+        return "unknown"
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
@@ -102,6 +104,4 @@ def _said(variant: Variant, required: Requirement) -> str:
 def amount(values: Mapping[str, float], metric: Metric) -> str:
     """A metric's value in words."""
     value = values.get(metric.name, math.nan)
-    if math.isnan(value):
-        return "unknown"
-    return figure(value) if metric.dimension is NUMBER else show(value, metric.dimension)
+    return figure(value) if math.isnan(value) or metric.dimension is NUMBER else show(value, metric.dimension)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from sim.errors import UserError
 from sim.planning.review.layouts import best_layout
 from sim.planning.review.machine import Machine, Speed, machine
 from sim.planning.review.point import Point
@@ -42,9 +43,10 @@ def reference(reviewed: Machine, point: Point, cluster: str) -> Reference | None
     """
     if cluster == reviewed.deployment.cluster.name:
         return None
-    scenario = reviewed.scenario.changed([
-        "deployment.parallel={}", "deployment.replicas=1", f"cluster={cluster}",
-        "deployment.engine={family: vllm}",
-    ])  # fmt: skip
-    found = machine(best_layout(scenario, point))
+    sets = ["deployment.parallel={}", "deployment.replicas=1", f"cluster={cluster}",
+            "deployment.engine={family: vllm}"]  # fmt: skip
+    try:
+        found = machine(best_layout(reviewed.scenario.changed(sets), point))
+    except UserError as error:
+        raise UserError(f"--parity {cluster}: {error}") from None
     return Reference(found.deployment.cluster.name, found, found.speed(point), served(found, point))

@@ -39,7 +39,7 @@ def _fit(review: "Review") -> str:
     machine, point = review.machine, review.point
     name, cluster = machine.deployment.model.name, machine.deployment.cluster.name
     stage, most = machine.memory.tightest, machine.largest_batch(point.context)
-    need = f"{show(stage.needed, BYTES)} of {show(stage.usable, BYTES)} usable bytes of a chip"
+    need = f"{show(stage.needed, BYTES)} of {show(stage.usable, BYTES)} that a chip may use"
     if review.speed.fits:
         return (
             f"{name} fits on {machine.deployment.parallel.chips} chips of {cluster}: weights and "
