@@ -278,7 +278,7 @@ def test_what_does_not_fit_is_reviewed_with_the_capacity_it_needs(monkeypatch):
 
 def test_a_target_on_money_is_inverted_on_simulated_loads(monkeypatch):
     coarse(monkeypatch)
-    target = parse_target("usd/M tokens <= 1.5 and tokens/s/user >= 1 and J/token <= 100")
+    target = parse_target("usd/M tokens <= 3 and tokens/s/user >= 1 and J/token <= 100")
     found = requirement(small_machine(), POINT, target)
     assert target.level == "served"
     assert found.now.meets

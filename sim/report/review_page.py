@@ -139,8 +139,8 @@ def _variations(review: Review) -> str:
         for variation in review.variations
     ]
     note = (
-        "The closed forms do not look at the shape of the matrix engine: what its edges waste is in the share of "
-        "the peak that a kernel reaches (kernels.*_mma)."
+        "The closed forms do not look at the shape of the matrix engine: what its edges waste is in the "
+        "share of the peak that a kernel reaches (kernels.*_mma)."
     )
     return table(columns, rows, words=2) + f'<p class="note">{text(note)}</p>'
 

@@ -1,7 +1,8 @@
 """How sure the speeds are, and which assumption decides them, at the level of single steps.
 
-Bands are P10, P50, P90 over a Latin hypercube of every figure that has a range; influence is the tornado of
-`sim.planning.uncertainty`: the speed with one figure at each end of its range, the others at their value.
+Bands are P10, P50, P90 over a Latin hypercube of every figure that has a range and of the model's own error
+by class of operators; influence is the tornado of `sim.planning.uncertainty`: the speed with one of them at
+each end of its range, the others at their value.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -64,7 +65,7 @@ class Sureness:
 
 def sureness(reviewed: Machine, point: Point, samples: int) -> Sureness:
     """Bands and influences of the reviewed machine's figures."""
-    factors = ranged(reviewed.figures)
+    factors = ranged(_drawn(reviewed, {}).figures)
     names = [factor.name for factor in factors]
     seed = reviewed.scenario.spec.seed
     speeds = [

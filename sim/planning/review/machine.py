@@ -20,6 +20,7 @@ from sim.models import build_model
 from sim.operators import BatchShape, Elementwise, StateUpdate
 from sim.planning.plan.estimate import mean_step, tokens_per_decode
 from sim.planning.review.point import Point
+from sim.scenario.measured import measured_tables
 from sim.scenario.scenario import Scenario
 from sim.timing import PartsTimer, make_timer
 from sim.timing.attribution import attribution
@@ -188,7 +189,7 @@ def machine(scenario: Scenario) -> Machine:
         scenario,
         deployment,
         memory_map(deployment),
-        make_timer(deployment, spec.fidelity),
+        make_timer(deployment, spec.fidelity, tables=measured_tables(scenario)),
         {**hardware.figures, **engine.figures},
         (*hardware.assumptions, *engine.assumptions),
     )
