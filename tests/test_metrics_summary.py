@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from metrics_runs import MiniService, breakdown_of, mini_cluster, poisson_run, with_requests
+from metrics_runs import MiniService, breakdown_of, explain, mini_cluster, poisson_run, with_requests
 
 from sim.figures import Assumption
 from sim.metrics import Fleet, Header, SloSpec, summarise
 from sim.metrics.admission import waiting_for
+from sim.operators.batch import BatchShape
 from sim.serving.records import REJECTED, UNFINISHED
+from sim.timing import StepBreakdown
 
 HEADER = Header("mini", "vllm 0.32", 4.0, 1.0, None, seats=32)
 SLO = SloSpec(ttft="100 ms", tpot="50 ms")
@@ -226,13 +228,19 @@ def test_cost_of_a_chip_without_a_price_is_unknown():
 
 def test_power_lies_between_idle_and_the_design_power():
     result = poisson_run()
-    breakdown = breakdown_of(result)
     idle, tdp, overhead = 100.0, 700.0, 50.0
-    for pj in (0.0, 1e-13, 1.0):
-        fleet = mini_fleet(idle=idle, tdp=tdp, pj=pj)
+    fleet = mini_fleet(idle=idle, tdp=tdp)
+    for joules in (0.0, 0.1, 1e6):
+
+        def drawing(batch: BatchShape, joules: float = joules) -> StepBreakdown:
+            step = explain(batch)
+            return replace(step, operators=tuple(replace(o, energy=joules) for o in step.operators))
+
+        breakdown = breakdown_of(result, drawing)
         record = record_of(result, fleet=fleet, breakdown=breakdown)
         low, high = idle + overhead, overhead + idle + breakdown.busy * (tdp - idle)
         assert low <= record["mean_power_per_chip_w"] <= high + 1e-9
+        assert record["mean_power_per_chip_w"] <= record["peak_power_per_chip_w"] + 1e-9
         assert record["joules"] == pytest.approx(record["mean_power_per_chip_w"] * 8 * result.duration)
     assert record["mean_power_per_chip_w"] == pytest.approx(high)
 

@@ -78,6 +78,7 @@ def _print_step(out: "Console", explanation: "Explanation") -> None:
             significant(operator.flops / 1e9),
             significant(operator.hbm_bytes / 1e6),
             significant(operator.wire_bytes / 1e6),
+            significant(operator.energy * 1e3),
             percent(operator.light / operator.time) if operator.time else "–",
             *([priced_as(operator.source)] if measured else []),
         )
@@ -93,10 +94,11 @@ def _print_step(out: "Console", explanation: "Explanation") -> None:
         "GFLOP",
         "HBM MB",
         "wire MB",
+        "mJ",
         "of light",
         *(["priced by"] if measured else []),
     )
-    out.print(table("One step on the slowest chip", columns, rows, "lllrrrrrrrl"[: len(columns)]))
+    out.print(table("One step on the slowest chip", columns, rows, "lllrrrrrrrrl"[: len(columns)]))
     if measured:
         out.print(f"{priced_by(explanation.priced_by)}\n", markup=False)
     _print_kernels(out, explanation)
@@ -109,6 +111,12 @@ def _print_step(out: "Console", explanation: "Explanation") -> None:
         ("output tokens per chip", f"{significant(explanation.tokens_per_s_per_chip)} /s"),
         ("MFU, MBU", f"{percent(explanation.mfu)}, {percent(explanation.mbu)}"),
     ]
+    totals += [
+        (f"energy of a chip, {state}", f"{significant(joules)} J")
+        for state, joules in explanation.energy.items()
+    ]
+    if explanation.joules_per_output_token:
+        totals.append(("an output token", f"{significant(explanation.joules_per_output_token)} J"))
     causes = [
         (cause, f"{significant(seconds * 1e6)} µs", percent(seconds / step.total))
         for cause, seconds in explanation.attribution.items()

@@ -54,8 +54,16 @@ def _throughput(values: "Mapping[str, Value]") -> "Group":
         ("MFU, MBU", f"{percent(values['mfu'])}, {percent(values['mbu'])}"),
         ("1M output tokens", _with_unit(values["usd_per_million_output_tokens"], "USD")),
         ("an output token", _with_unit(values["joules_per_output_token"], "J")),
+        ("power, mean and peak", _power(values)),
     ]
     return table("Throughput, cost, energy", ("", ""), [row for row in rows if row[1] != ABSENT])
+
+
+def _power(values: "Mapping[str, Value]") -> str:
+    mean, peak = values["mean_kw"], values["peak_kw"]
+    if not (isinstance(mean, float) and isinstance(peak, float)):
+        return ABSENT
+    return f"{significant(mean)}, {significant(peak)} kW"
 
 
 def _attainment(values: "Mapping[str, Value]") -> str:

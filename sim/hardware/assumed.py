@@ -13,6 +13,7 @@ from sim.hardware.schema import ChipProfile, TierProfile
 from sim.units import (
     BANDWIDTH,
     BYTES,
+    ENERGY_PER_BYTE,
     ENERGY_PER_FLOP,
     FLOP_RATE,
     NUMBER,
@@ -78,10 +79,47 @@ def _idle(profile: ChipProfile) -> Figure:
     return _times(profile.power.tdp.value, 0.08, 0.15, 0.25, POWER, "0.15 of TDP")
 
 
+def _active(profile: ChipProfile) -> Figure:
+    why = "0.2 of TDP for clocks and schedulers; GPUs in decode draw 0.5-0.7 of TDP (POLCA, ASPLOS 2024)"
+    return _times(profile.power.tdp.value, 0.1, 0.2, 0.3, POWER, why)
+
+
 def _flop_energy(profile: ChipProfile) -> Figure:
-    per_flop = profile.power.tdp.value / _reference_peak(profile)
-    why = "0.5 of TDP goes into the matrix engines at their 16-bit peak"
-    return _times(per_flop, 0.35, 0.5, 0.7, ENERGY_PER_FLOP, why)
+    """What the design power leaves at the 16-bit peak beside idle, active and HBM at its peak."""
+    power, tdp = profile.power, profile.power.tdp.value
+    idle, active = (power.idle or _idle(profile)).value, (power.active or _active(profile)).value
+    memory = (power.pj_byte or _byte_energy(profile)).value * profile.memory.bandwidth.value
+    left = max(tdp - idle - active - memory, _LEAST_COMPUTE * tdp)
+    why = f"{left / tdp:.2g} of TDP: what idle, active and memory at its peak leave at the 16-bit peak"
+    return _times(left / _reference_peak(profile), 0.7, 1.0, 1.3, ENERGY_PER_FLOP, why)
+
+
+_PICOJOULE_PER_BIT = 8e-12
+_LEAST_COMPUTE = 0.2
+"""Of the design power, which matrix engines are given even where memory would leave them less."""
+
+
+def _link_energy(low: float, value: float, high: float, why: str) -> Figure:
+    low, value, high = (_PICOJOULE_PER_BIT * each for each in (low, value, high))
+    return Figure(value, ENERGY_PER_BYTE, low, high, "estimate", why)
+
+
+ELECTRICAL = _link_energy(
+    6, 12, 20, "two hops of 4.5-6.5 pJ/bit (112G long-reach serial links at ISSCC, 2020-23) and a switch"
+)
+PCI_EXPRESS = _link_energy(
+    7, 13, 25, "two hops of 6.5 pJ/bit: NVIDIA states NVLink-C2C at 1.3 pJ/bit as a fifth of PCIe 5.0's"
+)
+OPTICAL = _link_energy(
+    10, 25, 60, "400G and 800G modules 17-25 pJ/bit each end; much of it flows without traffic, as overhead"
+)
+"""J per byte that a chip sends, all hops to the receiver together."""
+
+
+def _tier_energy(tier: TierProfile) -> Figure:
+    if tier.topology == "pcie":
+        return PCI_EXPRESS
+    return OPTICAL if tier.name == "scale_out" else ELECTRICAL
 
 
 def _same(figure: Figure) -> Rule:
@@ -155,8 +193,16 @@ RULES: dict[str, Rule] = {
     "dispatch.queue": _constant(64, 1024, 4096, NUMBER, "commands in the hardware queue"),
     "dma.engines": _constant(2, 4, 16, NUMBER, "copy engines"),
     "power.idle": _idle,
+    "power.active": _active,
     "power.pj_flop": _flop_energy,
     "power.pj_byte": _byte_energy,
+    "power.clock_exponent": _constant(
+        2.0,
+        2.5,
+        3.0,
+        NUMBER,
+        "power ~ f·V²; 3 where voltage follows the clock, less near its floor",
+    ),
 }
 
 
@@ -196,7 +242,7 @@ LOW_LATENCY_RULES: dict[str, Figure] = {
 }
 """What a tier with low-latency kernels is given besides."""
 
-LINK_FIGURES = (*LINK_RULES, *LOW_LATENCY_RULES)
+LINK_FIGURES = (*LINK_RULES, *LOW_LATENCY_RULES, "pj_byte")
 """All of these."""
 
 
@@ -205,7 +251,7 @@ def link_figures(tier: TierProfile) -> dict[str, Figure]:
 
     Those of low-latency kernels are left out where the fabric has none: nothing rests on them there.
     """
-    rules = LINK_RULES
+    rules = LINK_RULES | {"pj_byte": _tier_energy(tier)}
     if tier.low_latency is not None and tier.low_latency.value > 0:
         rules = rules | LOW_LATENCY_RULES
     return {name: cast("Figure | None", getattr(tier, name)) or rule for name, rule in rules.items()}

@@ -79,13 +79,15 @@ class Dispatch:
 
 @dataclass(frozen=True, slots=True)
 class Power:
-    """Idle and thermal design power (W), energy per FLOP (J, at the 16-bit peak type) and per HBM
-    byte (J)."""
+    """W without a step (`idle`), what a step adds before any work (`active`), thermal design power; J per
+    FLOP (at the 16-bit peak type) and per HBM byte; what cores draw goes with clock^`clock_exponent`."""
 
     idle: float
     tdp: float
     pj_flop: float
     pj_byte: float
+    active: float = 0.0
+    clock_exponent: float = 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,8 @@ class KernelFamily:
 class Chip:
     """A resolved chip profile. `dma_engines` counts copy engines; `noc_bandwidth` is B/s, 0 if unstated;
     `rental` is USD per chip-hour and `capex` USD per chip with its share of the server, each 0 if unknown;
-    `time_factors` is the model's own error by class of operators, empty unless it is drawn."""
+    `time_factors` is the model's own error by class of operators, empty unless it is drawn; `clock_share` is
+    what a power limit leaves of the clock, and its rates are at that."""
 
     name: str
     title: str
@@ -175,6 +178,7 @@ class Chip:
     rental: float
     capex: float = 0.0
     time_factors: Mapping[str, float] = field(default_factory=dict[str, float])
+    clock_share: float = 1.0
 
     def peak(self, dtype: str) -> float:
         """Dense peak FLOP/s of an arithmetic type; fp16 counts as bf16.

@@ -46,6 +46,7 @@ class Tier:
         exchange_rank_step: what doubling the ranks adds to a low-latency exchange, in `low_latency`s.
         exchange_expert_step: what each expert adds to it, likewise.
         exchange_share: share of the achievable bandwidth left to messages of one token.
+        pj_byte: J per byte that a chip sends, all hops to the receiver together.
 
     The figures of low-latency kernels are 0 where the fabric has none.
     """
@@ -81,12 +82,14 @@ class Tier:
     exchange_rank_step: float
     exchange_expert_step: float
     exchange_share: float
+    pj_byte: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
     """Chips of one kind joined by tiers; `chips` in all. `overhead_power` is W per chip beside the chip
-    (host, NICs, fans); `host_bandwidth` is B/s per chip and direction to host memory."""
+    (host, NICs, fans); `host_bandwidth` is B/s per chip and direction to host memory; `power_cap` is W that a
+    chip and its share of the box may draw, 0 for no more than the design power."""
 
     name: str
     title: str
@@ -95,6 +98,7 @@ class Cluster:
     tiers: tuple[Tier, ...]
     host_bandwidth: float
     overhead_power: float
+    power_cap: float = 0.0
 
     @property
     def server(self) -> int:

@@ -31,6 +31,7 @@ def resolve_cluster(profile: ClusterProfile, resolution: Resolution) -> Cluster:
         tiers=tuple(tiers),
         host_bandwidth=resolution.take("chip.links.host", profile.chip.links.host),
         overhead_power=resolution.take("overhead_power", profile.overhead_power),
+        power_cap=0.0 if profile.power_cap is None else resolution.take("power_cap", profile.power_cap),
     )
 
 
@@ -186,6 +187,8 @@ def _power(part: _Part) -> Power:
     return Power(
         idle=part.take("power.idle", power.idle),
         tdp=part.take("power.tdp", power.tdp),
+        active=part.take("power.active", power.active),
         pj_flop=part.take("power.pj_flop", power.pj_flop),
         pj_byte=part.take("power.pj_byte", power.pj_byte),
+        clock_exponent=part.take("power.clock_exponent", power.clock_exponent),
     )

@@ -111,8 +111,10 @@ class PowerProfile(Part):
 
     tdp: Power
     idle: PowerFigure | None = None
+    active: PowerFigure | None = None
     pj_flop: EnergyPerFlopFigure | None = None
     pj_byte: EnergyPerByteFigure | None = None
+    clock_exponent: Factor | None = None
 
 
 class PriceProfile(Part):
@@ -171,6 +173,7 @@ class TierProfile(Part):
     eager_launch: TimeFigure | None = None
     reduction: BandwidthFigure | None = None
     through_host: bool = False
+    pj_byte: EnergyPerByteFigure | None = None
     ramp: NumberFigure | None = None
     flagged_share: Share | None = None
     widening: NumberFigure | None = None
@@ -204,6 +207,7 @@ class ClusterProfile(Part):
     chips: Annotated[int, Field(ge=1, strict=True)]
     tiers: Annotated[list[TierProfile], Field(min_length=1)]
     overhead_power: PowerFigure
+    power_cap: Power | None = None
 
     @field_validator("tiers")
     @classmethod

@@ -7,6 +7,7 @@ from sim.metrics.bottleneck import OperatorShare, TimeBreakdown, time_breakdown
 from sim.metrics.export import require_request_format, write_requests
 from sim.metrics.fleet import Fleet, PoolUse
 from sim.metrics.pools import merged
+from sim.metrics.power import busy_power
 from sim.metrics.record import Header, Summary, Value
 from sim.metrics.request_time import (
     LatencyParts,
@@ -33,6 +34,7 @@ __all__ = [
     "TimeBreakdown",
     "Value",
     "Window",
+    "busy_power",
     "disaggregated_request_time",
     "merged",
     "request_time",

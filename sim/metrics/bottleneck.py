@@ -5,9 +5,9 @@ mean rank waits for the slowest is known of every row and belongs to `imbalance`
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from sim.timing.attribution import by_cause, ordered
 from sim.timing.timer import Bound, OperatorTime, StepBreakdown
 
 Name = TypeVar("Name", bound=str)
+State = Literal["decode", "prefill", "hottest"]
 RANK_WAIT = "rank_wait"
 """The row of the operators that holds waiting of attention-dp ranks for one another."""
 
@@ -26,7 +27,8 @@ class OperatorShare:
     """One operator over the whole run: its share of busy time, and of what resource.
 
     `light` is the share of busy time the operator would take at its own speed of light. `flops`,
-    `hbm_bytes`, `wire_bytes` are per chip and busy second.
+    `hbm_bytes`, `wire_bytes` are per chip and busy second, as is `energy`
+    (W above what an active chip draws).
     """
 
     name: str
@@ -36,6 +38,7 @@ class OperatorShare:
     flops: float
     hbm_bytes: float
     wire_bytes: float
+    energy: float
     parts: Mapping[Bound, float]
 
 
@@ -51,6 +54,8 @@ class TimeBreakdown:
         by_source: share of busy time by what priced it (`OperatorTime.source`); waiting ranks have none.
         light: busy time at the operators' own speed of light / busy time.
         samples: steps that were priced.
+        switching: W of a chip above active by state: in steps of decodes alone, in steps with prefill, in the
+            hottest of the steps.
     """
 
     busy: float
@@ -60,6 +65,7 @@ class TimeBreakdown:
     by_source: Mapping[str, float]
     light: float
     samples: int
+    switching: Mapping[State, float] = field(default_factory=dict[State, float])
 
     @property
     def idle(self) -> float:
@@ -94,6 +100,8 @@ def time_breakdown(result: RunResult, sampled: SampledSteps) -> TimeBreakdown:
     decodes, mixed = np.where(sampled.prefills, 0.0, working), np.where(sampled.prefills, working, 0.0)
     for step, weight in sampled.weighted(decodes, mixed):
         tally.add(step, weight)
+    none = np.zeros_like(working)
+    tally.switching = switching(sampled.weighted(decodes, none), sampled.weighted(none, mixed))
     span = result.duration * result.replicas
     return tally.breakdown(min(1.0, total / span) if span > 0 else 1.0, sampled.priced)
 
@@ -107,6 +115,7 @@ class _Tally:
     parts: dict[tuple[str, str], dict[Bound, float]] = field(default_factory=dict)
     causes: dict[str, float] = field(default_factory=dict)
     sources: dict[str, float] = field(default_factory=dict)
+    switching: dict[State, float] = field(default_factory=dict[State, float])
 
     def add(self, step: StepBreakdown, weight: float) -> None:
         whole = sum(operator.time for operator in step.operators)
@@ -114,9 +123,10 @@ class _Tally:
             return
         for operator in step.operators:
             key = (operator.name, operator.group)
-            sums = self.shares.setdefault(key, [0.0] * 5)
-            amounts = (operator.time, operator.light, operator.flops, operator.hbm_bytes, operator.wire_bytes)
-            for i, amount in enumerate(amounts):
+            sums = self.shares.setdefault(key, [0.0] * 6)
+            amounts = (operator.time, operator.light, operator.flops)
+            moved = (operator.hbm_bytes, operator.wire_bytes, operator.energy)
+            for i, amount in enumerate((*amounts, *moved)):
                 sums[i] += weight * amount / whole
             add(self.parts.setdefault(key, {}), _parts(operator), weight / whole)
             add(self.causes, by_cause(operator), weight / whole)
@@ -129,7 +139,7 @@ class _Tally:
         ]
         if self.waited > 0:
             wait: dict[Bound, float] = {"imbalance": self.waited}
-            operators.append(OperatorShare(RANK_WAIT, RANK_WAIT, self.waited, 0.0, 0.0, 0.0, 0.0, wait))
+            operators.append(OperatorShare(RANK_WAIT, RANK_WAIT, self.waited, *[0.0] * 5, parts=wait))
             add(self.causes, {"imbalance": self.waited}, 1.0)
         operators.sort(key=lambda operator: (-operator.share, operator.name))
         resources: dict[Bound, float] = {}
@@ -143,7 +153,27 @@ class _Tally:
             by_source=self.sources,
             light=sum(operator.light for operator in operators),
             samples=samples,
+            switching=self.switching,
         )
+
+
+def switching(
+    decodes: Iterable[tuple[StepBreakdown, float]], mixed: Iterable[tuple[StepBreakdown, float]]
+) -> dict[State, float]:
+    """W above active by state: means over the steps' time, and the most of any step; states that occur."""
+    found: dict[State, float] = {}
+    states: tuple[tuple[State, Iterable[tuple[StepBreakdown, float]]], ...]
+    states = (("decode", decodes), ("prefill", mixed))
+    for state, steps in states:
+        powers = [
+            (sum(operator.energy for operator in step.operators) / step.total, weight)
+            for step, weight in steps
+            if step.total > 0 and weight > 0
+        ]
+        if powers:
+            found[state] = sum(watts * w for watts, w in powers) / sum(w for _, w in powers)
+            found["hottest"] = max(found.get("hottest", 0.0), *(watts for watts, _ in powers))
+    return found
 
 
 def add(sums: dict[Name, float], amounts: Mapping[Name, float], factor: float) -> None:

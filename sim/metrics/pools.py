@@ -26,8 +26,8 @@ def merged(parts: Sequence[tuple[RunResult, TimeBreakdown]]) -> TimeBreakdown:
         add(causes, part.by_cause, weight)
         add(sources, part.by_source, weight)
         for o in part.by_operator:
-            sums = amounts.setdefault((o.name, o.group), [0.0] * 5)
-            for i, amount in enumerate((o.share, o.light, o.flops, o.hbm_bytes, o.wire_bytes)):
+            sums = amounts.setdefault((o.name, o.group), [0.0] * 6)
+            for i, amount in enumerate((o.share, o.light, o.flops, o.hbm_bytes, o.wire_bytes, o.energy)):
                 sums[i] += weight * amount
             add(by_resource.setdefault((o.name, o.group), {}), o.parts, weight)
     operators = [OperatorShare(*key, *sums, parts=by_resource[key]) for key, sums in amounts.items()]

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from sim.figures import Assumption
 from sim.metrics.admission import waiting_for
 from sim.metrics.bottleneck import TimeBreakdown
-from sim.metrics.fleet import Fleet, PoolUse, cost, energy, utilisation
+from sim.metrics.fleet import Fleet, PoolUse, cost, utilisation
 from sim.metrics.intertoken import gap_statistics, gaps
 from sim.metrics.latency import Latencies, latencies, statistics
+from sim.metrics.power import FIELDS, energy
 from sim.metrics.record import Header, Summary, Value
 from sim.metrics.request_time import RequestTime
 from sim.metrics.slo import SloSpec
@@ -169,8 +170,7 @@ def _fleet_fields(
     }
     if not pools:
         absent = ("mfu", "mbu", "usd", "usd_per_million_output_tokens")
-        absent += ("mean_power_per_chip_w", "joules", "joules_per_output_token")
-        return fields | dict.fromkeys(absent)
+        return fields | dict.fromkeys((*absent, *FIELDS))
     fields |= utilisation(result, pools)
     fields |= cost(result, pools, tokens)
     return fields | energy(result, pools, tokens)

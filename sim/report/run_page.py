@@ -100,6 +100,13 @@ def _cards(summary: Summary, slo: SloSpec | None) -> list[tuple[str, str, str]]:
             f"{number(values['joules_per_output_token'], 'J')} per output token",
         ),
         (
+            "Power, mean",
+            number(values["mean_kw"], "kW"),
+            f"{number(values['peak_kw'], 'kW')} at most; a chip in decodes "
+            f"{number(values['decode_power_per_chip_w'], 'W')}, "
+            f"with prompts {number(values['prefill_power_per_chip_w'], 'W')}",
+        ),
+        (
             "KV cache at its peak",
             percent(values["kv_peak"]),
             f"{number(values['preemptions'])} preemptions, "

@@ -4,6 +4,7 @@ tokens/s per user = y / step time, of a mixed step too: each decode gets y token
 tokens/s per chip = y · decodes · dp / step time / chips of a replica
 MFU = 2 · active parameters · tokens · dp / (dense peak of the arithmetic type · chips · step time)
 MBU = HBM bytes of the slowest chip / (peak HBM bandwidth · step time)
+energy of a step = step time · (overhead + idle + active) + Σ operators' energy, of one chip at full clock
 """
 
 from dataclasses import asdict, dataclass
@@ -11,6 +12,7 @@ from dataclasses import asdict, dataclass
 from sim.deployment import Deployment, MemoryMap, arithmetic_type
 from sim.errors import UserError
 from sim.figures import Assumption
+from sim.hardware.cluster import Cluster
 from sim.models.accounting import active_params
 from sim.operators.batch import BatchShape
 from sim.scenario.prepared import prepare
@@ -31,6 +33,7 @@ class Explanation:
         tokens_per_s_per_user: output tokens/s of one decoding sequence; 0 without decodes.
         tokens_per_s_per_chip: output tokens/s of a chip; 0 without decodes.
         mfu, mbu: share of the arithmetic and of the HBM peak, as in the module's docstring.
+        energy: J of the step by state and work on one chip and its share of the box.
         attribution: s of the step by cause, summing to its time (sim.timing.attribution).
     """
 
@@ -43,8 +46,15 @@ class Explanation:
     tokens_per_s_per_chip: float
     mfu: float
     mbu: float
+    energy: dict[str, float]
     attribution: dict[str, float]
     assumptions: tuple[Assumption, ...]
+
+    @property
+    def joules_per_output_token(self) -> float:
+        """J of all chips of the replica per token of the step's decodes; 0 without decodes."""
+        each = self.tokens_per_s_per_chip * self.step.total
+        return sum(self.energy.values()) / each if each else 0.0
 
     @property
     def dram_uses(self) -> dict[DramUse, tuple[str, ...]]:
@@ -93,6 +103,8 @@ class Explanation:
             "tokens_per_s_per_chip": self.tokens_per_s_per_chip,
             "mfu": self.mfu,
             "mbu": self.mbu,
+            "energy_j": self.energy,
+            "joules_per_output_token": self.joules_per_output_token,
             "attribution_s": self.attribution,
             "operators": [asdict(operator) for operator in step.operators],
             "kernels": [asdict(kernel) for kernel in self.deployment.kernels],
@@ -148,9 +160,17 @@ def explain(
         tokens_per_s_per_chip=each * decode * ranks / step.total / chips,
         mfu=flops / (peak * chips * step.total),
         mbu=touched / (chip.memory.bandwidth * step.total),
+        energy=_energy(deployment.cluster, step),
         attribution=attribution(step.operators),
         assumptions=prepared.assumptions,
     )
+
+
+def _energy(cluster: Cluster, step: StepBreakdown) -> dict[str, float]:
+    power = cluster.chip.power
+    at_rest = {"box": cluster.overhead_power, "idle": power.idle, "active": power.active}
+    work = sum(operator.energy for operator in step.operators)
+    return {state: watts * step.total for state, watts in at_rest.items()} | {"operators": work}
 
 
 def _check(

@@ -6,18 +6,21 @@ from pathlib import Path
 
 from sim.deployment import Deployment, MemoryMap
 from sim.errors import UserError
+from sim.hardware.throttle import throttled
 from sim.metrics import (
     Header,
     PoolUse,
     RequestTime,
     Summary,
     TimeBreakdown,
+    busy_power,
     request_time,
     summarise,
     write_requests,
 )
 from sim.scenario.disaggregation import pool_uses, serve_pools
 from sim.scenario.measured import priced_by
+from sim.scenario.power_limit import within_limit
 from sim.scenario.prepared import Prepared, prepare
 from sim.scenario.pricing import Priced, pool_use, priced, sampled
 from sim.scenario.scenario import Scenario
@@ -66,10 +69,21 @@ def simulate(scenario: Scenario) -> Outcome:
     Raises:
         UserError: for a layout that is impossible or does not fit, or a workload that cannot be read.
     """
-    served = serve_scenario(scenario)
-    prepared, requests, result = served.prepared, served.requests, served.result
-    deployment, memory, spec = prepared.deployment, prepared.memory, scenario.spec
-    pools, breakdown, time = _uses(served)
+    prepared, requests = prepare(scenario), _requests(scenario)
+    if prepared.prefill is not None and prepared.deployment.cluster.power_cap:
+        raise UserError(f"{scenario.name}: cluster.power_cap: not yet with a pool of its own for prompts")
+
+    def run_at(clock: float) -> tuple[Served, Uses]:
+        served = _serve(scenario, prepared, requests, clock)
+        return served, _uses(served)
+
+    def power(run: tuple[Served, Uses]) -> float:
+        own, *others = run[1][0]
+        return 0.0 if others or own.breakdown is None else busy_power(own.fleet.cluster, own.breakdown)
+
+    clocked = within_limit(prepared.deployment.cluster, run_at, power)
+    served, (pools, breakdown, time) = clocked.run
+    result, deployment, spec = _noted(served.result, clocked.clock), prepared.deployment, scenario.spec
     if prepared.tables and breakdown is not None:
         result = replace(result, notes=(*result.notes, priced_by(breakdown.by_source)))
     summary = summarise(
@@ -81,7 +95,7 @@ def simulate(scenario: Scenario) -> Outcome:
         request_time=time,
         assumptions=prepared.assumptions,
     )
-    return Outcome(scenario, deployment, memory, result, summary)
+    return Outcome(scenario, deployment, prepared.memory, result, summary)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +116,15 @@ class Served:
 
 
 def serve_scenario(scenario: Scenario) -> Served:
-    """Serves the scenario's workload on its deployment; errors as `simulate`."""
-    prepared, spec = prepare(scenario), scenario.spec
-    requests = _requests(scenario)
-    own = priced(prepared.deployment, prepared.memory, spec.router, spec.fidelity, prepared.tables)
+    """Serves the scenario's workload on its deployment at full clock; errors as `simulate`."""
+    return _serve(scenario, prepare(scenario), _requests(scenario), 1.0)
+
+
+def _serve(scenario: Scenario, prepared: Prepared, requests: Requests, clock: float) -> Served:
+    """Args: clock: of the deployment's chips, as a share of the full one."""
+    spec, deployment = scenario.spec, prepared.deployment
+    deployment = replace(deployment, cluster=throttled(deployment.cluster, clock))
+    own = priced(deployment, prepared.memory, spec.router, spec.fidelity, prepared.tables)
     if prepared.prefill is None:
         result = serve(own.deployment, own.memory, requests, own.surface, spec.router, spec.seed)
         result = replace(result, notes=(*result.notes, *_start(prepared)))
@@ -116,7 +135,18 @@ def serve_scenario(scenario: Scenario) -> Served:
     return Served(prepared, requests, pools.whole, own, prefill, pools)
 
 
-def _uses(served: Served) -> tuple[tuple[PoolUse, ...], TimeBreakdown | None, RequestTime]:
+Uses = tuple[tuple[PoolUse, ...], TimeBreakdown | None, RequestTime]
+
+
+def _noted(result: RunResult, clock: float) -> RunResult:
+    """The run with what its power limit did to it."""
+    if clock == 1.0:
+        return result
+    said = f"The power limit holds the chips at {100 * clock:.0f} % of their clock."
+    return replace(result, notes=(*result.notes, said))
+
+
+def _uses(served: Served) -> Uses:
     """What the chips of each pool did, where their time went, and that of the requests."""
     if served.pools is None or served.prefill is None:
         steps = sampled(served.result, served.own)

@@ -9,6 +9,7 @@ import numpy as np
 from sim.hardware.cluster import Cluster
 from sim.operators import BatchShape, Collective, ExpertExchange, Hop, Operator
 from sim.operators.quantities import Array
+from sim.timing.energy import compute_energy, link_energy
 from sim.timing.links import link_time
 from sim.timing.pricer import Pricer
 from sim.timing.rates import Rates
@@ -55,10 +56,11 @@ def _row(operator: Operator, weights: Array, pricer: Pricer, rates: Rates, clust
     if waiting := total(priced.imbalance):
         parts["imbalance"] = waiting
     levels: dict[str, float] = {}
-    wire = flops = hbm = 0.0
+    wire = flops = hbm = sending = 0.0
     if isinstance(operator, Collective | ExpertExchange | Hop):
         sent = link_time(operator, cluster, rates.link_taken)
         wire = total(sent.wire_bytes)
+        sending = link_energy({tier: total(moved) for tier, moved in sent.carried.items()}, cluster)
         levels = _scaled({tier: total(taken) for tier, taken in sent.levels.items()}, parts["link"])
     else:
         flops, hbm = total(operator.flops), total(operator.hbm_bytes)
@@ -74,7 +76,7 @@ def _row(operator: Operator, weights: Array, pricer: Pricer, rates: Rates, clust
         max(parts, key=lambda name: parts[name]),
         pricer.priced_by(operator),
         parts,
-        flops * cluster.chip.power.pj_flop + hbm * cluster.chip.power.pj_byte,
+        flops * compute_energy(operator, cluster.chip) + hbm * cluster.chip.power.pj_byte + sending,
         levels,
         pricer.dram(operator),
     )

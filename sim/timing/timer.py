@@ -59,7 +59,7 @@ class OperatorTime:
         count: how many times it runs in the step.
         time: s, all of them; light: s, the operator's own speed of light (roofline bound), all of them.
         flops, hbm_bytes, wire_bytes: per chip, all of them.
-        energy: J per chip above idle: flops · energy per FLOP + hbm_bytes · energy per byte.
+        energy: J per chip above what it draws whenever a step runs (sim.timing.energy).
         bound: what limits it; source: what priced it ("analytic", "roofline", a table's name).
         parts: s by resource, summing to `time`: exclusive shares of the step's critical path.
         levels: s of `parts["link"]` by level of the fabric (the tier's name), summing to it.
