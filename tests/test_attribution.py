@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 
+from sim.deployment.deployment import ExpertRouting
 from sim.errors import UserError
 from sim.hardware import load_cluster
 from sim.hardware.schema import NOT_TIERS
@@ -84,7 +85,7 @@ def test_one_rank_alone_waits_for_nobody_and_more_skew_means_more_waiting(fideli
     spread = deployed("qwen3-235b-a22b", "h200-hgx", tp=2, dp=4, ep=8)
     waits = []
     for skew in (0.0, 0.6, 1.2):
-        deployment = replace(spread, expert_skew=skew)
+        deployment = replace(spread, routing=ExpertRouting(skew=skew))
         waits.append(attribution(make_timer(deployment, fidelity).explain(batch).operators)["imbalance"])
     assert 0 < waits[0] < waits[1] < waits[2]
 

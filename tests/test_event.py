@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.deployment import Deployment
-from sim.deployment.deployment import Overlap, Speculation
+from sim.deployment.deployment import ExpertRouting, Overlap, Speculation
 from sim.operators import BatchShape
 from sim.timing import Conditions, PartsTimer, StepSurface, StepTimeline, make_timer
 from sim.timing.event import EventTimer
@@ -28,7 +28,7 @@ from tests.chips import axk1, deployed, llama
 def ranks(overlap: Overlap = "none") -> Deployment:
     """DeepSeek-V3 with an attention rank on each of 32 chips."""
     plain = deployed("deepseek-v3", "h100-hgx-x4", "fp8", "fp8", dp=32, ep=32)
-    return replace(plain, overlap=overlap, expert_skew=0.2)
+    return replace(plain, overlap=overlap, routing=ExpertRouting(skew=0.2))
 
 
 def drafting() -> Deployment:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import sim
 from sim.deployment import Deployment
+from sim.deployment.deployment import ExpertRouting
 from sim.deployment.schema import POPULARITY
 from sim.operators import BatchShape, Experts, Routing, lower, sample_loads
 from sim.timing import make_timer
@@ -22,7 +23,7 @@ SKEWS = (0.0, 0.3, 0.8, 1.2)
 
 
 def skewed(deployment: Deployment, skew: float) -> Deployment:
-    return replace(deployment, expert_skew=skew)
+    return replace(deployment, routing=ExpertRouting(skew=skew))
 
 
 def experts(deployment: Deployment, decodes: int) -> Experts:
@@ -38,8 +39,8 @@ def test_without_skew_every_rank_gets_its_even_share() -> None:
 
 
 def test_a_deployment_has_the_popularity_of_its_figure() -> None:
-    assert axk1().expert_skew == POPULARITY.value
-    assert llama().expert_skew == 0.0
+    assert axk1().routing.skew == POPULARITY.value
+    assert llama().routing.skew == 0.0
 
 
 @pytest.mark.parametrize("tokens", [64, 512, 4096, 32_768])

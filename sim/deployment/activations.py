@@ -66,5 +66,5 @@ def _ffn_values(ffn: DenseFfn | MoeFfn, hidden: int, parallel: Parallel, tokens:
     if isinstance(ffn, DenseFfn):
         return 3 * ffn.inter / parallel.tp * tokens
     width = ffn.inter / parallel.moe_tp
-    rows = min(tokens * parallel.dp, MOE_CHUNK_TOKENS) * min(ffn.top_k, ffn.experts // parallel.ep)
+    rows = min(tokens * parallel.dp, MOE_CHUNK_TOKENS) * min(ffn.top_k, -(-ffn.experts // parallel.ep))
     return rows * (max(2 * width, hidden) + width) + 3 * ffn.shared_inter / parallel.tp * tokens

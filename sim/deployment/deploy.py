@@ -5,6 +5,8 @@ from dataclasses import replace
 from sim.deployment.deployment import (
     Deployment,
     EngineLimits,
+    ExpertBalancing,
+    ExpertRouting,
     FrontEndCosts,
     HostCosts,
     Parallel,
@@ -22,7 +24,6 @@ from sim.deployment.schema import (
     EngineSpec,
     FrontEndSpec,
     PrecisionSpec,
-    RoutingSpec,
 )
 from sim.deployment.speculation import speculate
 from sim.errors import UserError
@@ -64,7 +65,8 @@ def laid_out(
     resolution = Resolution("deployment") if resolution is None else resolution
     precision = _precision(spec.precision, model)
     parallel = Parallel(**spec.parallel.model_dump())
-    problem = layout_problem(model, parallel, precision.stored("experts"))
+    redundant = 0 if spec.eplb is None else spec.eplb.num_redundant_experts
+    problem = layout_problem(model, parallel, precision.stored("experts"), redundant)
     if problem:
         raise UserError(f"deployment.parallel.{problem}")
     _check_chips(parallel, spec.replicas, cluster)
@@ -84,7 +86,8 @@ def laid_out(
         host=_host_costs(spec.engine, 1 if speculation is None else speculation.queries, resolution),
         reserve=resolution.take("engine.reserve", spec.engine.reserve),
         startup=_startup(spec.engine, resolution),
-        expert_skew=_expert_skew(spec.routing, model, resolution),
+        routing=_routing(spec, model, resolution),
+        eplb=_balancing(spec),
         speculation=speculation,
         overlap=spec.overlap,
         kernels=running_kernels(
@@ -133,11 +136,24 @@ def _check_overlap(deployment: Deployment) -> None:
         )
 
 
-def _expert_skew(routing: RoutingSpec, model: ModelArchitecture, resolution: Resolution) -> float:
-    """0 for a dense model: nothing rests on the figure there."""
-    if not any(isinstance(layer.ffn, MoeFfn) for layer in model.layers):
-        return 0.0
-    return resolution.take("routing.skew", routing.skew)
+def _routing(spec: DeploymentSpec, model: ModelArchitecture, resolution: Resolution) -> ExpertRouting:
+    """Only figures that something rests on are taken: none of a dense model's, nor of balanced routing, and
+    the drift where replicas are placed by load."""
+    routing = spec.routing
+    if routing.popularity == "balanced" or not any(isinstance(layer.ffn, MoeFfn) for layer in model.layers):
+        return ExpertRouting(routing.popularity)
+    return ExpertRouting(
+        routing.popularity,
+        resolution.take("routing.skew", routing.skew),
+        resolution.take("routing.layer_spread", routing.layer_spread),
+        1.0 if spec.eplb is None else resolution.take("routing.drift", routing.drift),
+    )
+
+
+def _balancing(spec: DeploymentSpec) -> ExpertBalancing | None:
+    if spec.eplb is None:
+        return None
+    return ExpertBalancing(spec.eplb.num_redundant_experts, spec.eplb.window_size, spec.eplb.step_interval)
 
 
 def _limits(engine: EngineSpec, context: int) -> EngineLimits:

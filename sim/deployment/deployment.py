@@ -12,6 +12,7 @@ from sim.models.architecture import ModelArchitecture, MoeFfn
 from sim.models.matrices import Kind
 
 Overlap = Literal["none", "single-batch", "two-batch"]
+Popularity = Literal["lognormal", "zipf", "balanced"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,11 +184,33 @@ class Startup:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpertRouting:
+    """How popular experts are: the law of their popularity, its skew, how much layers differ in it
+    (standard deviation of the skew's logarithm), and the steps in which it drifts away (sim.operators.routing
+    has the formulas)."""
+
+    popularity: Popularity = "lognormal"
+    skew: float = 0.0
+    layer_spread: float = 0.0
+    drift: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ExpertBalancing:
+    """`redundant` replicas of experts, placed anew every `step_interval` steps by the loads of the
+    `window_size` steps before."""
+
+    redundant: int
+    window_size: int
+    step_interval: int
+
+
+@dataclass(frozen=True, slots=True)
 class Deployment:
     """One kind of replica: `replicas` copies of `parallel.chips` chips each.
 
-    `reserve` is device memory (B per chip) beside weights, activations and KV cache; `expert_skew` the
-    standard deviation of the logarithm of an expert's popularity, 0 for uniform routing. `overlap` says what
+    `reserve` is device memory (B per chip) beside weights, activations and KV cache; `routing` how tokens
+    spread over experts, `eplb` how replicas even that out, None for one slot each. `overlap` says what
     runs beside the exchange of experts' tokens: nothing, the shared experts of the same batch, or the other
     of two micro-batches. `kernels` are those that are not the chip family's own.
     """
@@ -201,7 +224,8 @@ class Deployment:
     host: HostCosts
     reserve: float = 0.0
     startup: Startup | None = None
-    expert_skew: float = 0.0
+    routing: ExpertRouting = ExpertRouting()
+    eplb: ExpertBalancing | None = None
     speculation: Speculation | None = None
     overlap: Overlap = "none"
     kernels: tuple[RunningKernel, ...] = ()
@@ -210,6 +234,11 @@ class Deployment:
     def queries(self) -> int:
         """Tokens that a decode computes in a step."""
         return 1 if self.speculation is None else self.speculation.queries
+
+    @property
+    def redundant_experts(self) -> int:
+        """Slots for replicas of experts, in every layer."""
+        return 0 if self.eplb is None else self.eplb.redundant
 
     @property
     def drafting(self) -> "Deployment | None":

@@ -34,7 +34,8 @@ def nearest_fit(deployment: Deployment, longest: int = 0) -> Fit | None:
         longest: tokens of one sequence its KV cache has to hold.
     """
     for chips in _chip_counts(deployment):
-        layouts = enumerate_layouts(deployment.model, chips, deployment.precision.stored("experts"))
+        stored, redundant = deployment.precision.stored("experts"), deployment.redundant_experts
+        layouts = enumerate_layouts(deployment.model, chips, stored, redundant)
         for parallel in sorted(layouts, key=lambda layout: _distance(layout, deployment)):
             candidate = replace(deployment, parallel=parallel, replicas=1)
             memory = memory_map(candidate)
@@ -47,7 +48,10 @@ def narrower_weights_that_fit(deployment: Deployment, longest: int = 0) -> str |
     """The widest weight type below the present one with which the same layout fits, or None."""
     now = WIDTH_BITS[deployment.precision.weights]
     for weights in _NARROWER_WEIGHTS:
-        if WIDTH_BITS[weights] >= now or layout_problem(deployment.model, deployment.parallel, weights):
+        redundant = deployment.redundant_experts
+        if WIDTH_BITS[weights] >= now or layout_problem(
+            deployment.model, deployment.parallel, weights, redundant
+        ):
             continue
         memory = memory_map(replace(deployment, precision=replace(deployment.precision, weights=weights)))
         if memory.fits and memory.longest_sequence >= longest:

@@ -14,16 +14,25 @@ from sim.models.architecture import Attention, DenseFfn, Gqa, Layer, Mla, ModelA
 from sim.models.dtypes import SCALE_BLOCK
 
 
-def layout_problem(model: ModelArchitecture, parallel: Parallel, weights: str) -> str | None:
+def layout_problem(
+    model: ModelArchitecture, parallel: Parallel, weights: str, redundant: int = 0
+) -> str | None:
     """Why `parallel` cannot hold the model with this weight type, or None.
 
     The sentence begins with the field that is wrong and ends with what is allowed.
+
+    Args:
+        redundant: replicas of experts in every layer.
     """
     return (
         _context_problem(parallel)
         or _pipeline_problem(model, parallel)
         or next(
-            (p for layer, _ in counted(model.layers) if (p := _layer_problem(layer, parallel, weights))),
+            (
+                p
+                for layer, _ in counted(model.layers)
+                if (p := _layer_problem(layer, parallel, weights, redundant))
+            ),
             None,
         )
         or _expert_parallel_problem(model, parallel)
@@ -50,13 +59,13 @@ def _expert_parallel_problem(model: ModelArchitecture, parallel: Parallel) -> st
     return None
 
 
-def _layer_problem(layer: Layer, parallel: Parallel, weights: str) -> str | None:
+def _layer_problem(layer: Layer, parallel: Parallel, weights: str, redundant: int) -> str | None:
     attention = _attention_problem(layer.attention, parallel.tp)
     if attention:
         return attention
     if isinstance(layer.ffn, DenseFfn):
         return _uneven("tp", parallel.tp, layer.ffn.inter, f"FFN width of {layer.ffn.inter}")
-    return _experts_problem(layer.ffn, parallel, weights)
+    return _experts_problem(layer.ffn, parallel, weights, redundant)
 
 
 def _attention_problem(attention: Attention, tp: int) -> str | None:
@@ -72,12 +81,12 @@ def _attention_problem(attention: Attention, tp: int) -> str | None:
     return None
 
 
-def _experts_problem(ffn: MoeFfn, parallel: Parallel, weights: str) -> str | None:
+def _experts_problem(ffn: MoeFfn, parallel: Parallel, weights: str, redundant: int) -> str | None:
     ranks = parallel.tp * parallel.dp * parallel.pcp
     if ranks % parallel.ep:
         return f"ep: {parallel.ep} does not divide tp·dp·pcp = {ranks}; {_sizes(ranks)} are allowed"
-    if ffn.experts % parallel.ep:
-        return _uneven("ep", parallel.ep, ffn.experts, f"{ffn.experts} experts")
+    if (ffn.experts + redundant) % parallel.ep:
+        return _uneven_experts(ffn.experts, redundant, parallel.ep)
     width = f"shared expert width of {ffn.shared_inter}"
     if ffn.shared_inter and (shared := _uneven("tp", parallel.tp, ffn.shared_inter, width)):
         return shared
@@ -91,6 +100,16 @@ def _experts_problem(ffn: MoeFfn, parallel: Parallel, weights: str) -> str | Non
     return None
 
 
+def _uneven_experts(experts: int, redundant: int, ep: int) -> str:
+    """Exchange kernels give every rank as many slots; replicas fill them up."""
+    missing = -(experts + redundant) % ep
+    replicas = f" and {redundant} replicas" if redundant else ""
+    return (
+        f"ep: {ep} does not divide the {experts} experts{replicas}; {_sizes(experts + redundant)} are "
+        f"allowed, or eplb.num_redundant_experts {redundant + missing}"
+    )
+
+
 def _uneven(field: str, size: int, whole: int, what: str) -> str | None:
     if whole % size == 0:
         return None
@@ -102,13 +121,20 @@ def _sizes(whole: int, most: int = 12) -> str:
     return ", ".join(map(str, sizes[:most])) + (", …" if len(sizes) > most else "")
 
 
+def experts_on_a_rank(ffn: MoeFfn, parallel: Parallel, redundant: int) -> int:
+    """Experts that a rank holds, replicas among them."""
+    return -(-(ffn.experts + redundant) // parallel.ep)
+
+
 def divisors(n: int) -> list[int]:
     """Divisors of n, ascending."""
     small = [d for d in range(1, int(n**0.5) + 1) if n % d == 0]
     return small + [n // d for d in reversed(small) if d * d != n]
 
 
-def enumerate_layouts(model: ModelArchitecture, chips: int, weights: str = "bf16") -> Iterator[Parallel]:
+def enumerate_layouts(
+    model: ModelArchitecture, chips: int, weights: str = "bf16", redundant: int = 0
+) -> Iterator[Parallel]:
     """Every layout of one replica on exactly `chips` chips that the model allows, in a fixed order.
 
     A dense model has dp = 1 (its dp ranks would be replicas) and every model pcp = dcp = 1.
@@ -121,7 +147,7 @@ def enumerate_layouts(model: ModelArchitecture, chips: int, weights: str = "bf16
                 continue
             for ep in divisors(tp * dp) if moe else [1]:
                 parallel = Parallel(tp, pp, dp, ep)
-                if layout_problem(model, parallel, weights) is None:
+                if layout_problem(model, parallel, weights, redundant) is None:
                     yield parallel
 
 

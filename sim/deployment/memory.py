@@ -167,13 +167,15 @@ def _stage(deployment: Deployment, stage: int, of: int, layers: tuple[Layer, ...
 def _weights(deployment: Deployment, layers: tuple[Layer, ...], first: bool, last: bool) -> dict[Kind, float]:
     """Of one chip of the stage; the last stage holds the drafter too."""
     parallel, precision = deployment.parallel, deployment.precision
-    weights = stage_weights(deployment.model, layers, first, last, parallel, precision)
+    redundant = deployment.redundant_experts
+    weights = stage_weights(deployment.model, layers, first, last, parallel, precision, redundant)
     speculation, drafting = deployment.speculation, deployment.drafting
     if not last or speculation is None or drafting is None:
         return weights
     drafter, own = speculation.drafter, not speculation.shares_weights
     held = drafter.layers * speculation.modules
-    extra = stage_weights(replace(drafter, final_norm=own), held, own, own, drafting.parallel, precision)
+    small = replace(drafter, final_norm=own)
+    extra = stage_weights(small, held, own, own, drafting.parallel, precision, redundant)
     if speculation.shares_weights:
         projection = 2 * drafter.hidden**2 + 3 * drafter.hidden
         extra["head"] = speculation.modules * projection * weight_bytes_per_value(precision.head)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self, cast
 
 from pydantic import AfterValidator, BaseModel, Field, field_validator, model_validator
 
-from sim.deployment.deployment import Overlap
+from sim.deployment.deployment import Overlap, Popularity
 from sim.deployment.engine_families import with_engine_defaults
 from sim.deployment.speculation import SpeculationSpec, read_speculation
 from sim.documents import WRITTEN
@@ -84,16 +84,63 @@ POPULARITY = Figure(
 """Skew of experts' popularity where nothing is stated."""
 
 
+LAYERS_ALIKE = Figure(
+    0.0, NUMBER, 0.0, 0.5, "assumption", "no published load by layer; the skew is their mean"
+)
+"""How much layers differ in their skew where nothing is stated."""
+DRIFT = Figure(
+    20_000.0,
+    NUMBER,
+    3_000.0,
+    200_000.0,
+    "assumption",
+    "engines place experts anew every 1,000 to 3,000 steps or 10 minutes, which would be pointless if "
+    "popularity stayed much longer or went much sooner",
+)
+"""Steps in which popularity drifts away where nothing is stated."""
+
+
+def _some_steps(drift: Figure) -> Figure:
+    if drift.value <= 0.0 or drift.low == 0.0:
+        raise ValueError(f"{drift.text()} must be above 0 steps")
+    return drift
+
+
 class RoutingSpec(BaseModel):
     """How tokens spread over the experts of a mixture: a property of model and traffic."""
 
     model_config = WRITTEN
 
+    popularity: Popularity = Field(
+        default="lognormal",
+        description="law of the experts' popularity: log-normal or Zipf's, both by `skew`, or `balanced`, "
+        "every expert as many tokens as any other",
+    )
     skew: Annotated[NumberFigure, AfterValidator(_within_reason)] = Field(
         default=POPULARITY,
         description="standard deviation of the logarithm of an expert's popularity; 0: uniform, a power law "
-        "of exponent 1: about 1.2",
+        "of exponent 1: about 1.2. With `zipf` the exponent",
     )
+    layer_spread: NumberFigure = Field(
+        default=LAYERS_ALIKE, description="standard deviation of the logarithm of the layers' skews"
+    )
+    drift: Annotated[NumberFigure, AfterValidator(_some_steps)] = Field(
+        default=DRIFT,
+        description="steps in which the correlation of popularity with its past falls to 1/e; only replicas "
+        "placed by past loads feel it",
+    )
+
+
+class BalancingSpec(BaseModel):
+    """Replicas of experts placed by load; vLLM's names (`eplb_config`) and defaults."""
+
+    model_config = WRITTEN
+
+    num_redundant_experts: Tokens = Field(
+        default=0, description="replicas in every layer, beside one slot for each expert"
+    )
+    step_interval: Count = Field(default=3000, description="steps from one placement to the next")
+    window_size: Count = Field(default=1000, description="steps whose loads a placement goes by")
 
 
 class HostCostSpec(BaseModel):
@@ -287,6 +334,9 @@ class DeploymentSpec(BaseModel):
     parallel: ParallelSpec = Field(default_factory=ParallelSpec)
     replicas: Count = Field(default=1, description="identical replicas")
     routing: RoutingSpec = Field(default_factory=RoutingSpec)
+    eplb: BalancingSpec | None = Field(
+        default=None, description="replicas of experts, placed by load; null: every expert stays where it is"
+    )
     overlap: Overlap = Field(
         default="none",
         description="what runs beside the exchange of experts' tokens (fidelity event): `single-batch` the "
@@ -308,6 +358,14 @@ class DeploymentSpec(BaseModel):
                 f"max_num_seqs {engine.max_num_seqs} · {queries}: a decode computes {queries} tokens a step"
             )
         return self
+
+
+_ROUTING = {
+    "popularity": "lognormal",
+    "skew": dump_figure(POPULARITY),
+    "layer_spread": dump_figure(LAYERS_ALIKE),
+    "drift": dump_figure(DRIFT),
+}
 
 
 def read_deployment(raw: object, base: Path | None = None) -> object:
@@ -336,7 +394,7 @@ def read_deployment(raw: object, base: Path | None = None) -> object:
     tree.setdefault("overlap", "none")
     routing = tree.get("routing", {})
     if isinstance(routing, Mapping):
-        tree["routing"] = {"skew": dump_figure(POPULARITY)} | dict(cast("Mapping[str, object]", routing))
+        tree["routing"] = _ROUTING | dict(cast("Mapping[str, object]", routing))
     engine = tree.get("engine", {})
     if isinstance(engine, Mapping):
         tree["engine"] = with_engine_defaults(cast("Mapping[str, object]", engine))

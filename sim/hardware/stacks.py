@@ -56,13 +56,15 @@ class StackKernel(Part):
     `families`: chip families on which the engine takes it unasked, all of the stack's if left out, none if
     empty: then it runs only where somebody chose it, as measured tables do by name; `tiles`: by chip family,
     the rules by which it takes a product's tiles, where it does not search; `eager`: by chip family, what a
-    call takes the host where its measurements are no replays of a graph.
+    call takes the host where its measurements are no replays of a graph. `dispatched`
+    are kernels for tokens that were sent to their experts' ranks, and nothing else.
     """
 
     operator: KernelClass
     types: tuple[str, ...] = ()
     named: str = ""
     families: tuple[str, ...] | None = None
+    dispatched: bool = False
     note: str = ""
     tiles: dict[str, tuple[TileRule, ...]] = Field(default_factory=dict)
     eager: dict[str, TimeFigure] = Field(default_factory=dict)
@@ -96,7 +98,8 @@ class StackProfile(Part):
         for kernel in self.kernels:
             families = self.families if kernel.families is None else kernel.families
             fits = kernel.operator == operator and (not kernel.types or dtype in kernel.types)
-            if fits and family in families and not (dispatched and kernel.needs_all_tokens):
+            behind = not kernel.needs_all_tokens if dispatched else not kernel.dispatched
+            if fits and family in families and behind:
                 return kernel
         return None
 

@@ -5,7 +5,7 @@ from sim.operators.batch import BatchShape
 from sim.operators.chunks import ChunkWork, chunk_work
 from sim.operators.drafting import GROUP as DRAFT
 from sim.operators.launches import launches, splits_graphs
-from sim.operators.loads import ExpertLoads, Routing, expert_loads, sample_loads
+from sim.operators.loads import ExpertLoads, expert_loads, sample_loads
 from sim.operators.lowering import LayerBlocks, Lowering
 from sim.operators.operators import (
     Collective,
@@ -20,6 +20,7 @@ from sim.operators.operators import (
     PrefillAttention,
     StateUpdate,
 )
+from sim.operators.routing import Balancing, Routing
 from sim.operators.step import lower, lowering_of
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "DRAFT",
     "WEIGHTS",
     "Access",
+    "Balancing",
     "BatchShape",
     "ChunkWork",
     "Collective",

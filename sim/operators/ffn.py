@@ -8,15 +8,18 @@ them back (dispatch, combine), and the chips of a rank then gather what each of 
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from sim.deployment.deployment import Deployment
 from sim.deployment.precision import arithmetic_type
 from sim.models.architecture import DenseFfn, MoeFfn
-from sim.models.dtypes import bytes_per_value
+from sim.models.dtypes import bytes_per_value, weight_bytes_per_value
 from sim.models.matrices import Matrix
-from sim.operators.loads import Routing, distinct_ranks, sample_loads
-from sim.operators.operators import Collective, Elementwise, ExpertExchange, Experts, Operator
+from sim.operators.loads import distinct_ranks, fetched_experts, sample_loads
+from sim.operators.operators import Collective, Elementwise, ExpertExchange, Experts, Hop, Operator
 from sim.operators.products import fused_product, product
 from sim.operators.quantities import ACTIVATION_BYTES, Array
+from sim.operators.routing import Balancing, Routing
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +69,48 @@ class FfnBlock:
         )
         return [experts, *self._exchange(routing, rows)]
 
+    def replacement(self, rows: Array) -> list[Operator]:
+        """Weights of these layers that the busiest rank fetches when experts are placed anew, from another
+        server if there is one, spread over the steps in between; whatever the step computes."""
+        if isinstance(self.ffn, DenseFfn) or self.deployment.eplb is None:
+            return []
+        routing, precision, parallel = self.routing(0), self.deployment.precision, self.deployment.parallel
+        ranks = parallel.ep * parallel.moe_tp
+        if ranks == 1:
+            return []
+        values = sum(m.params for m in self.matrices if m.kind == "experts") / parallel.moe_tp
+        expert = values / self.ffn.experts * weight_bytes_per_value(precision.stored("experts"))
+        moved = self.count * fetched_experts(routing) * expert / self.deployment.eplb.step_interval
+        message = np.full_like(rows, moved)
+        return [Hop("expert_replacement", "communication", 1, 0, ranks - 1, message)]
+
     def routing(self, epoch: int) -> Routing:
         """What the expert loads of this block depend on."""
         assert isinstance(self.ffn, MoeFfn)
-        f, ep, skew = self.ffn, self.deployment.parallel.ep, self.deployment.expert_skew
-        return Routing(f.experts, f.top_k, ep, f.groups, f.top_groups, skew, epoch)
+        f, deployment = self.ffn, self.deployment
+        of, eplb = deployment.routing, deployment.eplb
+        balancing = None
+        if eplb is not None:
+            balancing = Balancing(eplb.redundant, eplb.window_size, eplb.step_interval, of.drift)
+        return Routing(
+            f.experts,
+            f.top_k,
+            deployment.parallel.ep,
+            f.groups,
+            f.top_groups,
+            of.skew,
+            epoch,
+            of.popularity,
+            of.layer_spread,
+            min(self._servers, deployment.parallel.ep),
+            balancing,
+        )
+
+    @property
+    def _servers(self) -> int:
+        """Boxes that the experts are spread over."""
+        parallel = self.deployment.parallel
+        return max(1, parallel.ep * parallel.moe_tp // self.deployment.cluster.server)
 
     def _exchange(self, routing: Routing, rows: Array) -> list[Operator]:
         parallel = self.deployment.parallel
@@ -86,9 +126,7 @@ class FfnBlock:
         sent = bytes_per_value(self.deployment.precision.activations)
         distinct = distinct_ranks(routing, parallel.ep) * parallel.moe_tp
         copies = float(routing.top_k * parallel.moe_tp)
-        server = self.deployment.cluster.server
-        nodes = max(1, parallel.ep * parallel.moe_tp // server)
-        remote = distinct_ranks(routing, nodes) if routing.experts % nodes == 0 else float(nodes)
+        remote = distinct_ranks(routing, routing.servers) * self._servers / routing.servers
         for name, per_value in (("dispatch", sent), ("combine", ACTIVATION_BYTES)):
             operators.append(
                 ExpertExchange(
@@ -101,7 +139,7 @@ class FfnBlock:
                     distinct,
                     remote,
                     hidden * per_value,
-                    routing.experts,
+                    routing.slots,
                     combine=name == "combine",
                 )
             )

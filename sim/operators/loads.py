@@ -1,10 +1,11 @@
 """How many tokens each expert gets: the mean over a fixed, seeded set of routing draws.
 
-A draw is one stream of tokens. Token t chooses top_k distinct experts, expert e with odds p_e (log p_e
-normal with standard deviation `skew`; with node-limited routing only among top_groups groups). A step of
-T tokens meets the first T tokens of every stream, so loads only grow with T, and the same streams serve
-all chips and fidelities: a duration is deterministic. Beyond `EXACT` tokens the stream continues in
-blocks, from node to node of `LOAD_GRID`, whose expert counts are multinomial.
+A draw is one stream of tokens. Token t chooses top_k distinct experts, expert e with the odds p_e of
+sim.operators.routing (with node-limited routing only among top_groups groups). A step of T tokens meets the
+first T tokens of every stream, so loads only grow with T, and the same streams serve all chips and
+fidelities: a duration is deterministic. Beyond `EXACT` tokens the stream continues in blocks, from node to
+node of `LOAD_GRID`, whose expert counts are multinomial. Which rank computes an expert's tokens is the
+placement's (sim.operators.placement).
 """
 
 from bisect import bisect_left
@@ -15,9 +16,10 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.operators.placement import Replicas, arrivals, balanced, in_order, replicas
 from sim.operators.quantities import Array
+from sim.operators.routing import DRAWS, Routing, earlier
 
-DRAWS = 6
 EXACT = 64
 
 
@@ -36,23 +38,6 @@ TILE_ROWS = (16, 32, 64, 128, 256)
 
 _SALT = "0.8"
 """Any text would do: random numbers are the same for every skew, so that a duration follows it smoothly."""
-
-
-@dataclass(frozen=True, slots=True)
-class Routing:
-    """What the loads of an MoE layer depend on, beside the token count.
-
-    `skew` is the standard deviation of log popularity: 0 for uniform odds, about 1.2 for a power law of
-    exponent 1.
-    """
-
-    experts: int
-    top_k: int
-    ep: int
-    groups: int = 1
-    top_groups: int = 1
-    skew: float = 0.0
-    epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,20 +76,65 @@ def expert_loads(counts: Array, tokens: Array, ep: int, all_pairs: Array | None 
 @lru_cache(maxsize=64)
 def sample_loads(routing: Routing, tokens: tuple[int, ...]) -> ExpertLoads:
     """Loads at the given token counts, by the seeded draws of this routing."""
-    streams = [_stream(routing, draw) for draw in range(DRAWS)]
-    counts = np.array([[stream.counts(t) for stream in streams] for t in tokens], dtype=np.float64)
-    return expert_loads(counts, np.array(tokens, np.float64), routing.ep)
+    by_draw: list[Array] = []
+    for draw in range(DRAWS):
+        stream = _stream(routing, draw)
+        counts = np.array([stream.counts(t) for t in tokens], dtype=np.float64)
+        by_draw.append(_placement(routing, draw).loads(counts))
+    return expert_loads(np.stack(by_draw, axis=1), np.array(tokens, np.float64), routing.ep)
 
 
 @lru_cache(maxsize=64)
 def distinct_ranks(routing: Routing, per: int) -> float:
-    """Mean number of distinct units among a token's destinations, experts being split over `per` units."""
-    unit = np.arange(routing.experts) // (routing.experts // per)
+    """Mean number of distinct units among a token's destinations, ranks being split over `per` units (at most
+    as many as ranks). Tokens take an expert's replicas in turn."""
     total = 0
     for draw in range(DRAWS):
+        placed = _placement(routing, draw)
+        rank_of = np.zeros((routing.experts, int(placed.copies.max())), np.int64)
+        for (rank, slot), expert in np.ndenumerate(placed.slots):
+            if expert >= 0:
+                rank_of[expert, placed.turn[rank, slot]] = rank
         chosen = _stream(routing, draw).chosen
-        total += sum(len(set(unit[row].tolist())) for row in chosen)
+        turn = np.arange(EXACT)[:, None] % placed.copies[chosen]
+        unit = rank_of[chosen, turn] * per // routing.ep
+        total += sum(len(set(row)) for row in unit.tolist())
     return total / (DRAWS * EXACT)
+
+
+@lru_cache(maxsize=64)
+def fetched_experts(routing: Routing) -> float:
+    """Experts that the busiest rank fetches at a re-placement, mean over the draws; 0 without balancing."""
+    balancing = routing.balancing
+    if balancing is None:
+        return 0.0
+    moved = 0
+    for draw in range(DRAWS):
+        now = _popularity(routing, draw)
+        then = earlier(now, _other(routing, draw), balancing.interval, balancing.drift)
+        old, new = (balanced(routing, routing.odds(z, draw)) for z in (then, now))
+        moved += arrivals(old, new)
+    return moved / DRAWS
+
+
+@lru_cache(maxsize=256)
+def _placement(routing: Routing, draw: int) -> Replicas:
+    """Where a draw's experts lie: in order, or by their popularity when they were placed."""
+    balancing = routing.balancing
+    if balancing is None:
+        return replicas(routing, in_order(routing))
+    now = _popularity(routing, draw)
+    known = earlier(now, _other(routing, draw), balancing.age(draw), balancing.drift)
+    return replicas(routing, balanced(routing, routing.odds(known, draw)))
+
+
+def _popularity(routing: Routing, draw: int) -> Array:
+    return np.random.default_rng(_seed(routing, draw)).standard_normal(routing.experts)
+
+
+def _other(routing: Routing, draw: int) -> Array:
+    """Popularity of another time altogether."""
+    return np.random.default_rng([*_seed(routing, draw), 1]).standard_normal(routing.experts)
 
 
 class _Stream:
@@ -114,8 +144,7 @@ class _Stream:
         self._key = _seed(routing, draw)
         self._rng = np.random.default_rng(self._key)
         self._top_k = routing.top_k
-        odds = np.exp(routing.skew * self._rng.standard_normal(routing.experts))
-        self._odds = odds / odds.sum()
+        self._odds = routing.odds(self._rng.standard_normal(routing.experts), draw)
         self.chosen = _choose(self._rng, self._odds, routing)
         first = np.zeros((EXACT + 1, routing.experts), np.int64)
         for t in range(EXACT):
@@ -159,9 +188,25 @@ class _Stream:
         return before + np.minimum(drawn, tokens - start)
 
 
+class _EvenStream:
+    """A draw of balanced routing: experts take turns, in an order of their own."""
+
+    def __init__(self, routing: Routing, draw: int) -> None:
+        rng = np.random.default_rng(_seed(routing, draw))
+        self._top_k, self._order = routing.top_k, rng.permutation(routing.experts)
+        self.chosen = _choose(rng, np.full(routing.experts, 1.0 / routing.experts), routing)
+
+    def counts(self, tokens: int) -> NDArray[np.int64]:
+        """Tokens per expert among the first `tokens`."""
+        share, rest = divmod(tokens * self._top_k, len(self._order))
+        counts = np.full(len(self._order), share)
+        counts[self._order[:rest]] += 1
+        return counts
+
+
 @lru_cache(maxsize=256)
-def _stream(routing: Routing, draw: int) -> _Stream:
-    return _Stream(routing, draw)
+def _stream(routing: Routing, draw: int) -> "_Stream | _EvenStream":
+    return _EvenStream(routing, draw) if routing.popularity == "balanced" else _Stream(routing, draw)
 
 
 def _seed(routing: Routing, draw: int) -> list[int]:

@@ -94,7 +94,8 @@ class Lowering:
         return operators + self.hops(rows)
 
     def rows(self, rows: Array) -> list[Operator]:
-        """Final norm, output head and sampling: one row per sequence."""
+        """Final norm, output head and sampling, one row per sequence; and what every step has once, its part
+        of the next placement of experts."""
         model, precision, tp = self.deployment.model, self.deployment.precision, self.deployment.parallel.tp
         vocab = -(-model.vocab // tp)
         norm = Elementwise(
@@ -108,7 +109,8 @@ class Lowering:
         if tp > 1:
             message = model.vocab * ACTIVATION_BYTES * rows
             gather = [Collective("logits_gather", "communication", 1, "all_gather", tp, message)]
-        return [norm, *head, *gather, sampling]
+        replacement = [operator for block in self._ffn for operator in block.replacement(rows)]
+        return [norm, *head, *gather, sampling, *replacement]
 
     def per_decode(self, sequences: Array) -> list[Operator]:
         """What depends only on the number of decodes."""

@@ -69,7 +69,9 @@ class Screening:
 def layouts(template: Deployment, chips: int) -> Iterator[Parallel]:
     """Every layout of one replica on at most `chips` chips."""
     for count in replica_sizes(template, chips):
-        yield from enumerate_layouts(template.model, count, template.precision.stored("experts"))
+        yield from enumerate_layouts(
+            template.model, count, template.precision.stored("experts"), template.redundant_experts
+        )
 
 
 def replica_sizes(template: Deployment, chips: int) -> list[int]:

@@ -13,6 +13,9 @@ from sim.validation.serving.cases import MeasuredCase, Tree, as_number
 from sim.validation.serving.layout import cluster_of, layout_in
 
 _PHASES = ("prefill", "decode")
+_REPLICAS = 32
+"""Replicas of experts where a case balances loads without saying with how many: the published recipes of
+DeepSeek (day of traffic, February 2025) and SGLang (large-scale EP, May 2025) have 32 in every layer."""
 _STEP_TOKENS = re.compile(r"(\d[\d,]*)\s?(k?) tokens per (?:gpu|device|rank)", re.IGNORECASE)
 _TWO_BATCHES = re.compile(r"(?:two|dual)[- ](?:micro-?)?batch overlap", re.IGNORECASE)
 
@@ -81,6 +84,20 @@ def step_tokens(case: MeasuredCase) -> int | None:
     """Prompt tokens a step and chip, "16K tokens per GPU"; None where the case does not say."""
     found = _STEP_TOKENS.search(f"{case.workload.get('arrival') or ''}; {case.notes}")
     return None if found is None else int(found[1].replace(",", "")) * (1024 if found[2] else 1)
+
+
+def expert_loads(case: MeasuredCase) -> dict[str, object]:
+    """`routing` and `eplb` of a deployment, as far as the case says how loads were balanced."""
+    words = f"{case.workload.get('arrival') or ''}; {case.notes}".lower()
+    if "balanced moe routing" in words or "balanced routing" in words:
+        return {"routing": {"popularity": "balanced"}}
+    for name in _PHASES:
+        stated = case.parallelism.get(name)
+        tree: Tree = cast("Tree", stated) if isinstance(stated, dict) else {}
+        if (replicas := as_number(tree.get("redundant_experts"))) is not None:
+            return {"eplb": {"num_redundant_experts": int(replicas)}}
+    balanced = "eplb" in words or "expert distribution" in words
+    return {"eplb": {"num_redundant_experts": _REPLICAS}} if balanced else {}
 
 
 def overlaps_batches(case: MeasuredCase) -> bool:

@@ -24,7 +24,14 @@ from sim.validation.serving import workload as workloads
 from sim.validation.serving.cases import MeasuredCase, as_number
 from sim.validation.serving.layout import cluster_of, stated_layout
 from sim.validation.serving.names import catalogue_chip, catalogue_model, engine_of
-from sim.validation.serving.phases import Phase, overlaps_batches, placed, stated_phases, step_tokens
+from sim.validation.serving.phases import (
+    Phase,
+    expert_loads,
+    overlaps_batches,
+    placed,
+    stated_phases,
+    step_tokens,
+)
 from sim.validation.serving.precision import Types, types_of
 from sim.validation.serving.raw import inside_engine, read_lengths, read_recorded
 from sim.validation.serving.recipes import harness_settings
@@ -144,6 +151,7 @@ def _in_phases(
         layout = phases["prefill"].layout
         deployment = deployment | {"engine": _with_step_of(case, deployment, layout["tp"] * layout["pp"])}
         part = workloads.at_once(case, workloads.offline_count(case), (lengths[0], 1.0), 0)
+    deployment = deployment | expert_loads(case)
     if overlaps_batches(case):
         deployment = deployment | {"overlap": "two-batch"}
     tree = placed(phases, chip, deployment, early=family == "sglang")
