@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sim.validation.agreement import Agreement
 
 SHOWN_GROUPS = 20
+SHOWN_STEPS = 10
 
 Tables = Annotated[
     list[Path],
@@ -47,6 +48,8 @@ def operators(
 ) -> None:
     """Price every operator of measured tables, and compare with the silicon."""
     import sim
+    from sim.validation.operators.steps import KEYS as STEP_KEYS
+    from sim.validation.operators.steps import step_agreement
 
     require_outputs(None, json, html)
     report = sim.validate_operators(tables, parameters_name=parameters, every=every)
@@ -59,6 +62,13 @@ def operators(
     keys = ("operator", "chip", "dtype", "stack")
     _print_errors(out, f"The worst {len(shown)} of {len(report.groups)} groups", keys, shown)
     _print_errors(out, "By operator, worst first", ("operator",), report.overall)
+    if report.steps:
+        keys = ("chip", "phase")
+        _print_errors(
+            out, "Sum over a step, composed of the tables", keys, step_agreement(report.steps, keys)
+        )
+        shown = step_agreement(report.steps)[:SHOWN_STEPS]
+        _print_errors(out, f"Its worst {len(shown)} groups", STEP_KEYS, shown)
     for reason, rows_left_out in report.skipped.items():
         out.print(f"Left out, {rows_left_out:,} rows: {reason}", markup=False)
 

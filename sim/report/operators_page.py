@@ -1,6 +1,7 @@
 """The page of operators against silicon: simulated over measured times, and the errors by group."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,8 @@ from sim.report.page import cards, page, panels, section, table
 from sim.report.wording import number, text
 from sim.validation.agreement import Agreement
 from sim.validation.operators.report import KEYS, OperatorReport
+from sim.validation.operators.steps import KEYS as STEP_KEYS
+from sim.validation.operators.steps import step_agreement
 from sim.version import __version__
 
 POINTS = 600
@@ -25,7 +28,8 @@ def html_operators(report: OperatorReport) -> str:
         f'<p class="lead">Parameters: {text(report.provenance)}</p>',
         cards([_card(a) for a in report.overall]),
         section("Simulated against measured", panels(charts)),
-        section("By group, worst first", _errors(report.groups)),
+        section("By group, worst first", _errors(report.groups, KEYS)),
+        section("Sum over a step", _errors(step_agreement(report.steps), STEP_KEYS)) if report.steps else "",
         section("Left out", table(("reason", "rows"), left_out)) if left_out else "",
     ]
     meaning = "Error: (simulated − measured)/measured, in percent; bias is its mean."
@@ -38,17 +42,17 @@ def _card(agreement: Agreement) -> tuple[str, str, str]:
     return agreement.keys["operator"], f"{number(agreement.mape)} %", more
 
 
-def _errors(groups: tuple[Agreement, ...]) -> str:
+def _errors(groups: tuple[Agreement, ...], keys: Sequence[str]) -> str:
     rows = [
         [
-            *(group.keys[key] for key in KEYS),
+            *(group.keys[key] for key in keys),
             f"{group.n:,}",
             *(number(error) for error in (group.mape, group.median_ape, group.p90_ape)),
             f"{group.bias:+.1f}",
         ]
         for group in groups
     ]
-    return table((*KEYS, "n", "mean error %", "median", "90 %", "bias"), rows, words=len(KEYS))
+    return table((*keys, "n", "mean error %", "median", "90 %", "bias"), rows, words=len(keys))
 
 
 def _chart(operator: str, report: OperatorReport) -> Chart:

@@ -44,8 +44,9 @@ class Asked:
         """The shapes as rows of a kind."""
         n = len(next(iter(self.sizes.values())))
         dtype, cache, variant = kind
+        named = variant.rpartition(" ")[2]
         words = {
-            "dtype": dtype, "kv_dtype": cache, "op": variant, "distribution": variant, "framework": framework,
+            "dtype": dtype, "kv_dtype": cache, "op": named, "distribution": named, "framework": framework,
             "kernel": kernel,
         }  # fmt: skip
         columns: dict[str, Column] = {name: np.full(n, word) for name, word in words.items()}
@@ -128,7 +129,7 @@ def _experts(experts: Experts, blocks: bool) -> Asked:
         "num_tokens": like,
         "hidden_size": _same(experts.hidden, like),
         "inter_size": _same(experts.inter, like),
-        "topk": loads.all_pairs / loads.tokens,
+        "topk": np.round(loads.all_pairs / loads.tokens),
         "num_experts": _same(loads.experts * ranks, like),
         "moe_tp_size": np.ones_like(like),
         "moe_ep_size": _same(ranks, like),
@@ -141,7 +142,8 @@ def _experts(experts: Experts, blocks: bool) -> Asked:
 
 def experts_variant(distribution: str, gated: bool, sent: bool) -> str:
     """Variant of measured experts; `sent` where each rank has its own tokens only, from a dispatch."""
-    return f"{'' if gated else UNGATED} {'sent' if sent else ''} {distribution}"
+    words = ("" if gated else UNGATED, "sent" if sent else "", distribution)
+    return " ".join(word for word in words if word)
 
 
 def _grouped(kv: int, width: int, like: Array) -> dict[str, Array]:

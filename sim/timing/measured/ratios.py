@@ -13,7 +13,7 @@ of the ratios they weigh; so a price stays positive and within what was seen of 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,13 +48,18 @@ class _Series:
     extents: Array
     ratios: Array | None = None
 
+    def nearest(self, along: float) -> int:
+        """The row whose ln extent is nearest."""
+        return self.places.tolist()[int(np.abs(self.extents - along).argmin())]
+
 
 @dataclass(frozen=True, slots=True)
 class _Near:
     """The series that a shape is interpolated from, by (series, case), with their squared distances.
 
     Attributes:
-        along: ln extents of the cases; inside: which lie inside the measured range.
+        along: ln extents of the cases; inside: which lie inside the measured range: the sizes within those
+            of all series, the extent between the ends of these.
     """
 
     along: Array
@@ -104,6 +109,17 @@ class Ratios:
             value[cases], inside[cases] = np.exp(self._blended(near)), near.inside
         return Ratio(value, inside)
 
+    def like(self, asked: Rows) -> Rows:
+        """The shapes of `asked` in the stack and by the kernel of the nearest row."""
+        nearest: Places = np.empty(asked.n, np.intp)
+        for cases, near in self._neighbours(asked):
+            first = np.take_along_axis(near.series, near.distance.argmin(axis=0)[None], axis=0)
+            series = [self._series[place] for place in first.ravel().tolist()]
+            places = zip(series, near.along.tolist(), strict=True)
+            nearest[cases] = [one.nearest(along) for one, along in places]
+        names = {name: self.rows.columns[name][nearest] for name in ("framework", "kernel")}
+        return replace(asked, columns={**asked.columns, **names})
+
     def _neighbours(self, asked: Rows) -> Iterator[tuple[Places, _Near]]:
         """The nearest series of cases that agree in all sizes but their extent."""
         where, along = sizes(asked).round(6), extent(asked)
@@ -114,14 +130,14 @@ class Ratios:
 
     def _near(self, shape: Array, along: Array) -> _Near:
         bordered = np.clip(shape, self._sizes.min(axis=0), self._sizes.max(axis=0))
-        gap = np.maximum(self._ends[:, :1] - along, along - self._ends[:, 1:]).clip(min=0.0)
+        lows, highs = self._ends[:, :1], self._ends[:, 1:]
+        gap = np.maximum(lows - along, along - highs).clip(min=0.0)
         apart = ((self._sizes - bordered) ** 2).sum(axis=1)[:, None] + gap**2
         count = min(NEAREST, len(self._series))
         series = np.argpartition(apart, count - 1, axis=0)[:count]
         distance = np.take_along_axis(apart, series, axis=0)
-        nearest = np.take_along_axis(series, distance.argmin(axis=0)[None], axis=0)
-        within = np.take_along_axis(gap, nearest, axis=0)[0] == 0.0
-        return _Near(along, series, distance, within & bool(np.all(bordered == shape)))
+        between = (lows[series, 0].min(axis=0) <= along) & (along <= highs[series, 0].max(axis=0))
+        return _Near(along, series, distance, between & bool(np.all(bordered == shape)))
 
     def _blended(self, near: _Near) -> Array:
         """ln ratio by case, from the series nearest to it."""

@@ -19,6 +19,7 @@ from sim.timing.measured.rows import Rows
 from sim.timing.measured.scope import in_scope
 from sim.timing.measured.tables import read_tables
 from sim.validation.operators.report import Comparison, OperatorReport, report
+from sim.validation.operators.steps import step_sums
 
 MICROSECOND = 1e-6
 
@@ -31,19 +32,22 @@ def validate_operators(
     Args:
         tables: files, or tables of an installed package (sim.timing.measured.tables).
         parameters_name: which kernel parameters may be used (sim.timing.measured.parameters).
-        every: take every n-th row only.
+        every: take every n-th row only, and compose no steps of the few.
     Raises:
         UserError: for a table that cannot be understood, unknown parameters, without pyarrow.
     """
     chosen = parameters(parameters_name)
     skipped: Counter[str] = Counter()
     compared: list[Comparison] = []
+    whole: list[Rows] = []
     for measured in (table for named in tables for table in read_tables(named)):
         if measured.outliers:
             skipped["flagged as an outlier of its series"] += measured.outliers
         rows = measured.rows.at(np.arange(0, measured.rows.n, every))
         compared += compare(rows, measured.name, chosen, skipped)
-    return report(chosen.name, chosen.text, compared, skipped)
+        whole.append(measured.rows)
+    steps = step_sums(whole, chosen) if every == 1 else []
+    return report(chosen.name, chosen.text, compared, steps, skipped)
 
 
 def compare(rows: Rows, source: str, chosen: Parameters, skipped: Counter[str]) -> list[Comparison]:

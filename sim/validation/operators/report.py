@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sim.operators.quantities import Array
 from sim.timing.measured.rows import Rows
 from sim.validation.agreement import Agreement, statistics
+from sim.validation.operators.steps import StepSum, step_agreement
 from sim.version import __version__
 
 KEYS = ("operator", "chip", "dtype", "stack")
@@ -36,13 +37,15 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class OperatorReport:
-    """The comparison by group (worst first) and overall by operator, and what was left out and why."""
+    """The comparison by group (worst first) and overall by operator, whole steps composed of the same tables,
+    and what was left out and why."""
 
     parameters: str
     provenance: str
     overall: tuple[Agreement, ...]
     groups: tuple[Agreement, ...]
     compared: tuple[Comparison, ...]
+    steps: tuple[StepSum, ...]
     skipped: Mapping[str, int]
 
     @property
@@ -61,12 +64,21 @@ class OperatorReport:
             "overall": [a.to_json() for a in self.overall],
             "groups": [a.to_json() for a in self.groups],
             "rows": [row for comparison in self.compared for row in _rows(comparison)],
+            "steps": {
+                "overall": [a.to_json() for a in step_agreement(self.steps, ("chip", "phase"))],
+                "groups": [a.to_json() for a in step_agreement(self.steps)],
+                "rows": [step.to_json() for step in self.steps],
+            },
             "skipped": [{"reason": reason, "n": n} for reason, n in self.skipped.items()],
         }
 
 
 def report(
-    parameters: str, provenance: str, compared: Sequence[Comparison], skipped: Mapping[str, int]
+    parameters: str,
+    provenance: str,
+    compared: Sequence[Comparison],
+    steps: Sequence[StepSum],
+    skipped: Mapping[str, int],
 ) -> OperatorReport:
     """Groups what was compared."""
     return OperatorReport(
@@ -75,6 +87,7 @@ def report(
         _agreement(compared, (0,)),
         _agreement(compared, range(len(KEYS))),
         tuple(compared),
+        tuple(steps),
         dict(skipped),
     )
 
