@@ -53,7 +53,7 @@ def silicon(slower: float, stack: str = "trtllm", without: str = "") -> list[Row
 @pytest.mark.parametrize("slower", [1.0, 2.0])
 def test_a_step_errs_by_what_all_its_operators_err(slower: float) -> None:
     sums = step_sums(silicon(slower), parameters("profile"))
-    own = [one for one in sums if one.keys["model"] == "llama-3.1-70b"]
+    own = [one for one in sums if " llama-3.1-70b bf16 " in one.id]
     assert len(own) == len(DECODES) + len(PROMPTS)
     for one in sums:
         assert one.error == pytest.approx(100 * (1 / slower - 1), abs=1e-6)
@@ -69,7 +69,9 @@ def test_errors_of_operators_that_point_both_ways_cancel_in_the_sum() -> None:
 
 
 def test_steps_that_the_tables_hardly_cover_are_left_out() -> None:
-    assert step_sums(silicon(1.0, without="gemm"), parameters("profile")) == []
+    sums = step_sums(silicon(1.0, without="gemm"), parameters("profile"))
+    assert len(sums) < len(step_sums(silicon(1.0), parameters("profile")))
+    assert not any("decode 1 ×" in one.id for one in sums)  # weights are most of it
 
 
 @pytest.mark.parametrize("stack", ["torch", "vllm"])
