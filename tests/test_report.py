@@ -205,11 +205,11 @@ def test_one_value_alone_is_one_bar():
 
 @pytest.mark.parametrize("bins", [3, 40, 500, 2000])
 def test_the_throughput_chart_keeps_the_mean_however_many_bins_the_run_has(bins):
-    summary, series = outcome().summary, outcome().result.series
+    summary, result = outcome().summary, outcome().result
+    series = result.series
     rate = np.random.default_rng(bins).random(bins)
-    drawn = over_time(
-        replace(series, **{name: rate for name in type(series).__slots__ if name != "width"}), summary
-    )[0].traces[0]
+    states = replace(series, **{name: rate for name in type(series).__slots__ if name != "width"})
+    drawn = over_time(replace(result, series=states), summary)[0].traces[0]
     assert len(drawn["y"]) <= 125
     if bins % len(drawn["y"]) == 0:
         assert np.mean(drawn["y"]) == pytest.approx(rate.mean(), rel=1e-3)

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from sim.serving import ROUTERS, FleetConfig, SchedulerConfig, serve_fleet
-from sim.serving.engine import Engine
-from sim.serving.routers import Replicas, make_router
+from sim.serving.routers import make_router
 from sim.serving.routers.prefix_affinity import BALANCE_ABSOLUTE
 from sim.timing.linear_surface import LinearSurface
 from sim.workload import Requests
@@ -50,39 +49,84 @@ def sessions(count: int, turns: int, gap: float) -> Requests:
     )
 
 
-class Load:
-    """An engine of which a router sees nothing but its load."""
+class Loads:
+    """Replicas of which a router sees these loads."""
 
-    outstanding = Engine.outstanding
+    def __init__(self, *requests: int, blocks: tuple[int, ...] = (), prompts=None, weights=(), draws=()):
+        self.requests = list(requests)
+        self.blocks = blocks or (0,) * len(requests)
+        self.prompts = prompts
+        self.weights = weights
+        self.draw = iter(draws or [0.0] * 10).__next__
+        self.among = list(range(len(requests)))
 
-    def __init__(self, running: int, blocks: int = 0) -> None:
-        self.scheduler = self
-        self.inbox: list[tuple[float, int]] = []
-        self.figures = (0, 0, running, 0, blocks)
+    def open(self):
+        return self.among
 
-    def load(self) -> tuple[int, int, int, int, int]:
-        return self.figures
+    def outstanding(self):
+        return self.requests
 
+    prompt_tokens = outstanding
 
-def replicas(*loads: Load, prompts: tuple[tuple[tuple[int, int], ...], ...] | None = None) -> Replicas:
-    engines: list[Engine] = list(loads)  # type: ignore[arg-type]
-    return Replicas(engines, prompts)
+    def kv_blocks(self):
+        return self.blocks
 
 
 @pytest.mark.parametrize("name", ROUTERS)
 def test_every_named_router_can_be_made_and_ties_go_to_the_first_replica(name):
-    assert make_router(name, replicas(Load(3), Load(3))).choose(0) == 0
+    assert make_router(name, Loads(3, 3)).choose(0) == 0
+
+
+@pytest.mark.parametrize("name", ROUTERS)
+def test_no_router_sends_to_a_replica_that_is_closed(name):
+    loads = Loads(1, 1, 1, 1, draws=[0.999] * 40, prompts=(((7, 100),),) * 12)
+    router = make_router(name, loads)
+    router.choose(0)
+    loads.among = [1, 3]
+    assert {router.choose(i) for i in range(1, 12)} <= {1, 3}
+    router.forget(1)
+    loads.among = [2]
+    assert router.choose(0) == 2
 
 
 def test_round_robin_takes_turns_whatever_the_load():
-    router = make_router("round_robin", replicas(Load(9), Load(0), Load(0)))
+    router = make_router("round_robin", Loads(9, 0, 0))
     assert [router.choose(i) for i in range(4)] == [0, 1, 2, 0]
 
 
+def test_weighted_gives_each_replica_its_share_evenly_spread():
+    router = make_router("weighted", Loads(0, 0, 0, weights=(5, 1, 1)))
+    assert [router.choose(i) for i in range(7)] == [0, 0, 1, 0, 2, 0, 0]
+
+
+def test_two_choices_takes_the_less_loaded_of_two_different_replicas():
+    router = make_router("two_choices", Loads(3, 2, 1, draws=[0.0, 0.0, 0.9, 0.9]))
+    assert router.choose(0) == 1  # of 0 and 1
+    assert router.choose(1) == 2  # of 2 and 1
+
+
+def test_two_choices_balances_better_than_chance():
+    """The fullest of n replicas with n requests: about log log n instead of log n / log log n."""
+    n, draws = 4096, np.random.default_rng(0)
+    loads = Loads(*[0] * n)
+    loads.draw = draws.random
+    router = make_router("two_choices", loads)
+    for request in range(n):
+        loads.requests[router.choose(request)] += 1
+    assert max(loads.requests) <= 4 < np.bincount(draws.integers(0, n, n)).max()
+
+
 def test_least_outstanding_goes_by_requests_and_least_kv_by_blocks():
-    loads = Load(running=5, blocks=1), Load(running=2, blocks=9)
-    assert make_router("least_outstanding", replicas(*loads)).choose(0) == 1
-    assert make_router("least_kv", replicas(*loads)).choose(0) == 0
+    loads = Loads(5, 2, blocks=(1, 9))
+    assert make_router("least_outstanding", loads).choose(0) == 1
+    assert make_router("least_kv", loads).choose(0) == 0
+
+
+def test_the_shortest_token_queue_is_joined_whatever_the_number_of_requests():
+    """One long prompt on the first replica, two short ones on the second: the second is shorter."""
+    requests = Requests(np.array([0.0, 0.1, 0.2, 0.3]), np.array([3000, 10, 10, 10]), np.full(4, 200))
+    assert fleet("shortest_tokens", requests, 2).tolist() == [0, 1, 1, 1]
+    assert fleet("least_outstanding", requests, 2).tolist() == [0, 1, 0, 1]
 
 
 def test_affinity_keeps_a_conversation_on_one_replica():
@@ -102,23 +146,32 @@ def test_one_system_prompt_in_front_of_everything_does_not_send_everything_to_on
 
 
 def test_affinity_gives_way_where_the_load_gets_lopsided():
-    prompts = (((7, 100),), ((7, 100),))
-    busy, idle = Load(0), Load(1)
-    router = make_router("prefix_affinity", replicas(busy, idle, prompts=prompts))
+    loads = Loads(0, 1, prompts=(((7, 100),), ((7, 100),)))
+    router = make_router("prefix_affinity", loads)
     assert router.choose(0) == 0
-    busy.figures = (0, 0, BALANCE_ABSOLUTE, 0, 0)
+    loads.requests[0] = BALANCE_ABSOLUTE
     assert router.choose(1) == 0
-    busy.figures = (0, 0, BALANCE_ABSOLUTE + 2, 0, 0)
+    loads.requests[0] = BALANCE_ABSOLUTE + 2
     assert router.choose(1) == 1
 
 
 def test_affinity_follows_the_longest_beginning():
     prompts = (((1, 50), (2, 50)), ((1, 50), (3, 50)), ((1, 50), (3, 50), (4, 10)))
-    loads = Load(0), Load(1)
-    router = make_router("prefix_affinity", replicas(*loads, prompts=prompts))
+    loads = Loads(0, 1, prompts=prompts)
+    router = make_router("prefix_affinity", loads)
     assert router.choose(0) == 0
-    loads[0].figures = (0, 0, 2, 0, 0)
+    loads.requests[0] = 2
     router.sent[1].add(1)  # both know the system prompt, so the idler one takes the second conversation
     assert router.choose(1) == 1
-    loads[1].figures = (0, 0, 9, 0, 0)
+    loads.requests[1] = 9
+    assert router.choose(2) == 1
+
+
+def test_affinity_forgets_a_replica_whose_caches_are_lost():
+    loads = Loads(0, 1, prompts=(((7, 100),),) * 3)
+    router = make_router("prefix_affinity", loads)
+    assert router.choose(0) == 0
+    loads.requests[0] = 5
+    assert router.choose(1) == 0
+    router.forget(0)
     assert router.choose(2) == 1

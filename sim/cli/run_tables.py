@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from sim import Outcome
     from sim.figures import Assumption
-    from sim.metrics import RequestTime, TimeBreakdown
+    from sim.metrics import RequestTime, Summary, TimeBreakdown
     from sim.metrics.summary import Value
 
 SHOWN_ASSUMPTIONS = 5
@@ -28,7 +28,7 @@ def print_outcome(out: "Console", outcome: "Outcome") -> None:
     summary = outcome.summary
     out.print(f"{outcome.scenario.name}: {layout(outcome.deployment)}\n", markup=False)
     left = [_throughput(summary.values), _latency(outcome), *_request_time(summary.request_time)]
-    right = [*_bounds(summary.breakdown), _memory(outcome)]
+    right = [*_bounds(summary.breakdown), _memory(outcome), *_operation(summary)]
     out.print(side_by_side(left, right))
     if summary.clients:
         out.print(_clients(outcome))
@@ -88,20 +88,20 @@ def _latency(outcome: "Outcome") -> "Group":
 
 def _clients(outcome: "Outcome") -> "Group":
     """One row per kind of users, worst attainment first."""
-    slo = outcome.scenario.spec.slo
+    bounded = outcome.summary.values["slo_attainment"] is not None
     rows: list[list[str]] = []
     worst = sorted(outcome.summary.clients.items(), key=lambda item: _attained(item[1]))
     for name, values in worst[:SHOWN_CLIENTS]:
         row = [name, f"{values['num_prompts']:,}", _number(values["request_throughput"])]
         row += [_number(values[f"{which}_{kind}_ms"]) for kind in _LATENCIES[:2] for which in ("p50", "p99")]
         row += [_number(values["p99_e2el_ms"])]
-        if slo is not None:
+        if bounded:
             row.append(_attainment(values))
         rows.append(row)
     heads = ["", "requests", "/s", "TTFT p50", "p99", "TPOT p50", "p99", "E2EL p99"]
     left = len(worst) - len(rows)
     title = f"By client, ms ({left} more in --json)" if left else "By client, ms"
-    return table(title, heads + (["attained"] if slo is not None else []), rows)
+    return table(title, heads + (["attained"] if bounded else []), rows)
 
 
 def _attained(values: "Mapping[str, Value]") -> float:
@@ -157,6 +157,28 @@ def _memory(outcome: "Outcome") -> "Group":
         ("prompt tokens from cache", percent(values["cached_token_share"])),
     ]
     return table("Memory of a chip", ("", ""), rows)
+
+
+def _operation(summary: "Summary") -> "list[Group]":
+    """What became of a fleet that is operated."""
+    values = summary.values
+    groups: list[Group] = []
+    if values["mean_replicas_up"] is not None:
+        up = f"{_number(values['mean_replicas_up'])}, {values['most_replicas_up']}"
+        turned_away = ("rejected_rate_limit", "rejected_queue_full", "failed_deadline", "failed_retries")
+        rows = [
+            ("replicas up: mean, most", up),
+            ("availability", percent(values["availability"])),
+            ("failures of parts", str(values["failures"])),
+            ("requests sent again", f"{values['retried_requests']} ({values['retries']} times)"),
+            (
+                "weight loads, mean",
+                f"{values['weight_loads']}, {_with_unit(values['mean_weight_load_s'], 's')}",
+            ),
+            *((name.replace("_", ", ", 1).replace("_", " "), str(values[name])) for name in turned_away),
+        ]
+        groups.append(table("Fleet", ("", ""), [row for row in rows if row[1] not in (ABSENT, "0")]))
+    return groups
 
 
 def print_assumptions(out: "Console", assumptions: "tuple[Assumption, ...]") -> None:

@@ -19,7 +19,7 @@ from sim.errors import UserError
 from sim.metrics.latency import latencies
 from sim.serving.records import RunResult
 
-STATUS_NAMES = ("finished", "rejected", "unfinished")
+STATUS_NAMES = ("finished", "rejected", "unfinished", "failed")
 FORMATS = (".csv", ".parquet")
 
 Column = NDArray[np.float64] | NDArray[np.int64] | Sequence[str]

@@ -2,7 +2,7 @@
 
 MFU = 2 · active parameters · tokens / (dense peak of the arithmetic type · chips · duration)
 MBU = HBM bytes the steps touch per chip and second / peak HBM bandwidth
-USD per million output tokens = chips · duration · price per chip-hour / 3600 / output tokens · 10⁶
+USD per million output tokens = chip time · price per chip-hour / 3600 / output tokens · 10⁶
 
 MFU counts each token of a finished request once (cached prompt tokens and recomputed ones not at all), as in
 the PaLM paper (arXiv:2204.02311, appendix B) without its attention term. The price is that of the whole
@@ -51,8 +51,8 @@ def utilisation(result: RunResult, pools: Sequence[PoolUse]) -> dict[str, float 
     capacity = bandwidth = touched = 0.0
     for pool in pools:
         chip, chips = pool.fleet.cluster.chip, pool.result.chips
-        capacity += chip.peak(pool.fleet.arithmetic) / chip.clock_share * chips * result.duration
-        bandwidth += chip.memory.bandwidth * chips
+        capacity += chip.peak(pool.fleet.arithmetic) / chip.clock_share * pool.result.chip_seconds
+        bandwidth += chip.memory.bandwidth * chips * pool.result.on_share
         if pool.breakdown is not None:
             touched += pool.breakdown.busy * pool.breakdown.rate(lambda o: o.hbm_bytes) * chips
     flops = 2.0 * pools[0].fleet.active_params * float(tokens[done].sum())
@@ -65,6 +65,7 @@ def cost(result: RunResult, pools: Sequence[PoolUse], output_tokens: int) -> dic
     prices = [pool.fleet.cluster.chip.rental for pool in pools]
     if min(prices) <= 0:
         return {"usd": None, "usd_per_million_output_tokens": None}
-    hourly = sum(pool.result.chips * price for pool, price in zip(pools, prices, strict=True))
-    usd = hourly * result.duration / SECONDS_PER_HOUR
+    usd = sum(
+        pool.result.chip_seconds * price / SECONDS_PER_HOUR for pool, price in zip(pools, prices, strict=True)
+    )
     return {"usd": usd, "usd_per_million_output_tokens": usd / output_tokens * 1e6 if output_tokens else None}

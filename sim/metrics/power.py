@@ -1,6 +1,7 @@
 """Power and energy of a fleet, chips with their share of the box; power at the meter is PUE times that.
 
-mean power of a chip = overhead + idle + busy · min(tdp − idle, active + J of the operators per busy second)
+mean power of a chip = on · (overhead + idle) + busy · min(tdp − idle, active + J of the operators per busy s)
+on                   = chip time / (chips · duration), 1 unless replicas are switched off
 power in a state     = overhead + idle + min(tdp − idle, active + J of the state's steps per second of them)
 peak                 = the same in the hottest of the sampled steps
 J per output token   = chips · duration · mean power / output tokens
@@ -31,7 +32,11 @@ def energy(result: RunResult, pools: Sequence[PoolUse], output_tokens: int) -> d
     known = [(chips, cluster, use) for chips, cluster, use in uses if cluster.chip.power.tdp > 0]
     if len(known) < len(pools):
         return dict.fromkeys(FIELDS)
-    watts = sum(chips * mean_power(cluster, use) for chips, cluster, use in known)
+    watts = sum(
+        p.result.chips * mean_power(p.fleet.cluster, p.breakdown, p.result.on_share)
+        for p in pools
+        if p.breakdown is not None
+    )
     peak = sum(chips * power_in(cluster, use, "hottest") for chips, cluster, use in known)
     idle = sum(chips * at_rest(cluster) for chips, cluster, _ in known)
     joules = watts * result.duration
@@ -48,9 +53,9 @@ def energy(result: RunResult, pools: Sequence[PoolUse], output_tokens: int) -> d
     }
 
 
-def mean_power(cluster: Cluster, breakdown: TimeBreakdown) -> float:
-    """Mean power of a chip and its share of the box over the run, W."""
-    return at_rest(cluster) + breakdown.busy * _capped(cluster, breakdown.rate(lambda o: o.energy))
+def mean_power(cluster: Cluster, breakdown: TimeBreakdown, on: float = 1.0) -> float:
+    """Mean power of a chip and its share of the box over the run, W; switched on for a share `on` of it."""
+    return on * at_rest(cluster) + breakdown.busy * _capped(cluster, breakdown.rate(lambda o: o.energy))
 
 
 def busy_power(cluster: Cluster, breakdown: TimeBreakdown) -> float:

@@ -1,5 +1,6 @@
 """The service-level objective: what a request must meet, and how many of all requests must meet it."""
 
+from dataclasses import dataclass
 from typing import Annotated, Self
 
 import numpy as np
@@ -50,3 +51,30 @@ class SloSpec(BaseModel):
         if self.e2el is not None:
             met &= latencies.e2el <= self.e2el
         return met
+
+
+@dataclass(frozen=True, slots=True)
+class Objectives:
+    """The bounds of every request: those of its client, by index, or those of all (`common`)."""
+
+    common: SloSpec | None
+    by_client: tuple[SloSpec | None, ...] = ()
+
+    def met(self, latencies: Latencies, client: NDArray[np.int64]) -> NDArray[np.bool_] | None:
+        """For each arrival, whether it finished within its bounds; one without bounds, whether it finished.
+        None where nobody has any."""
+        if all(slo is self.common for slo in self.by_client):
+            return None if self.common is None else self.common.met(latencies)
+        met = latencies.finished.copy()
+        for index, slo in enumerate(self.by_client):
+            if slo is not None:
+                met &= slo.met(latencies) | (client != index)
+        return met
+
+    def attained(self, met: NDArray[np.bool_], chosen: NDArray[np.bool_], client: NDArray[np.int64]) -> bool:
+        """Whether enough of the chosen arrivals met their bounds: of every client with its own, or of all."""
+        parts = [(self.common, chosen)]
+        if not all(slo is self.common for slo in self.by_client):
+            parts = [(slo, chosen & (client == index)) for index, slo in enumerate(self.by_client)]
+        asked = [(slo, part) for slo, part in parts if slo is not None and part.any()]
+        return all(met[part].mean() >= slo.attainment for slo, part in asked)

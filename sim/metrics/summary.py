@@ -15,10 +15,11 @@ from sim.metrics.bottleneck import TimeBreakdown
 from sim.metrics.fleet import Fleet, PoolUse, cost, utilisation
 from sim.metrics.intertoken import gap_statistics, gaps
 from sim.metrics.latency import Latencies, latencies, statistics
+from sim.metrics.operation import operation_fields
 from sim.metrics.power import FIELDS, energy
 from sim.metrics.record import Header, Summary, Value
 from sim.metrics.request_time import RequestTime
-from sim.metrics.slo import SloSpec
+from sim.metrics.slo import Objectives, SloSpec
 from sim.metrics.window import Backlog, Window, backlog, steady_window, tokens_between
 from sim.serving.records import FINISHED, REJECTED, RequestTable, RunResult
 from sim.version import __version__
@@ -29,6 +30,7 @@ def summarise(
     header: Header,
     *,
     slo: SloSpec | None = None,
+    client_slos: Sequence[SloSpec | None] = (),
     fleet: Fleet | None = None,
     breakdown: TimeBreakdown | None = None,
     request_time: RequestTime | None = None,
@@ -39,6 +41,7 @@ def summarise(
 
     Args:
         slo: bounds; without one, goodput and attainment are null.
+        client_slos: the bounds of each client, where they have their own.
         fleet: chips and model, for utilisation, cost and energy; without it these are null.
         pools: instead of `fleet`, where there are chips of several kinds.
         breakdown: of `time_breakdown`, for `bound_by`, MBU and energy; request_time: of the function of that
@@ -46,22 +49,23 @@ def summarise(
     """
     requests = result.requests
     per_request = latencies(requests)
-    met = slo.met(per_request) if slo is not None else None
+    objectives = Objectives(slo, tuple(client_slos))
+    met = objectives.met(per_request, requests.client)
     everyone = np.ones(len(requests.arrival), np.bool_)
     window, trend = steady_window(result), backlog(result)
     steady = window is not None and trend.settled
     values = _identity(result, header) | _throughput(requests, per_request, met, result.duration)
     values |= _latency_fields(per_request, None) | gap_statistics(gaps(result)).fields("itl")
-    values |= _attainment(met, everyone, slo)
-    values |= _steady_fields(result, per_request, met, slo, window)
+    values |= _attainment(met, everyone, objectives, requests.client)
+    values |= _steady_fields(result, per_request, met, objectives, window)
     if fleet is not None:
         pools = (PoolUse(result, fleet, breakdown),)
     values |= _fleet_fields(result, values, pools)
     values |= _service_fields(result, header, trend, window, steady)
-    values |= _bound_fields(breakdown)
+    values |= _bound_fields(breakdown) | operation_fields(result)
     return Summary(
         values=values,
-        clients=_clients(result, per_request, met, slo),
+        clients=_clients(result, per_request, met, objectives),
         window=window,
         backlog=trend,
         steady=steady,
@@ -116,20 +120,23 @@ def _latency_fields(per_request: Latencies, chosen: NDArray[np.bool_] | None) ->
 
 
 def _attainment(
-    met: NDArray[np.bool_] | None, chosen: NDArray[np.bool_], slo: SloSpec | None
+    met: NDArray[np.bool_] | None,
+    chosen: NDArray[np.bool_],
+    objectives: Objectives,
+    client: NDArray[np.int64],
 ) -> dict[str, Value]:
-    if met is None or slo is None:
-        return {"slo_attainment": None, "meets_slo": None}
-    arrivals = int(np.count_nonzero(chosen))
-    attained = _per(int(np.count_nonzero(met & chosen)), arrivals)
-    return {"slo_attainment": attained, "meets_slo": attained is not None and attained >= slo.attainment}
+    """The share of the chosen arrivals that met their bounds; whether that is enough, for every client."""
+    if met is None or not chosen.any():
+        return {"slo_attainment": None, "meets_slo": None if met is None else False}
+    attained = float(np.count_nonzero(met & chosen) / np.count_nonzero(chosen))
+    return {"slo_attainment": attained, "meets_slo": objectives.attained(met, chosen, client)}
 
 
 def _steady_fields(
     result: RunResult,
     per_request: Latencies,
     met: NDArray[np.bool_] | None,
-    slo: SloSpec | None,
+    objectives: Objectives,
     window: Window | None,
 ) -> dict[str, Value]:
     """The twins of throughput and latency fields over the window; all null without one."""
@@ -150,7 +157,7 @@ def _steady_fields(
     }
     fields |= _latency_fields(per_request, arrived)
     fields |= gap_statistics(gaps(result, rows, share)).fields("itl")
-    fields |= _attainment(met, arrived, slo if length > 0 else None)
+    fields |= _attainment(met if length > 0 else None, arrived, objectives, requests.client)
     return {f"steady_{name}": value for name, value in fields.items()}
 
 
@@ -165,7 +172,7 @@ def _fleet_fields(
     fields: dict[str, Value] = {
         "chips": result.chips,
         "replicas": result.replicas,
-        "tokens_per_s_per_chip": _per(tokens, result.duration * result.chips),
+        "tokens_per_s_per_chip": _per(tokens, result.chip_seconds),
         "tokens_per_s_per_user": _per(1e3, mean_tpot_ms) if isinstance(mean_tpot_ms, float) else None,
     }
     if not pools:
@@ -226,7 +233,7 @@ def _bound_fields(breakdown: TimeBreakdown | None) -> dict[str, Value]:
 
 
 def _clients(
-    result: RunResult, per_request: Latencies, met: NDArray[np.bool_] | None, slo: SloSpec | None
+    result: RunResult, per_request: Latencies, met: NDArray[np.bool_] | None, objectives: Objectives
 ) -> dict[str, Mapping[str, Value]]:
     if len(result.clients) < 2:
         return {}
@@ -241,7 +248,7 @@ def _clients(
             "request_throughput": _per(completed, result.duration),
             "request_goodput": _per(good, result.duration),
             **_latency_fields(per_request, chosen),
-            **_attainment(met, chosen, slo),
+            **_attainment(met, chosen, objectives, result.requests.client),
         }
     return clients
 

@@ -4,16 +4,21 @@ import numpy as np
 
 from sim.metrics import Summary, Window
 from sim.metrics.latency import Floats
+from sim.metrics.operation import replicas_up
 from sim.report.figure import BLUE, INK, ORANGE, TEAL, Chart, Json, axis, line
 from sim.report.wording import ABSENT, number, percent, seconds
-from sim.serving.records import Series
+from sim.serving.records import RunResult, Series
 
 MOST_POINTS = 125  # of the throughput chart
 
 
-def over_time(series: Series, summary: Summary) -> list[Chart]:
-    """Throughput, running and waiting requests, step time and KV occupancy; the steady part is shaded."""
+def over_time(result: RunResult, summary: Summary) -> list[Chart]:
+    """Throughput, running and waiting requests, step time, KV occupancy and, where replicas come and go, how
+    many serve; the steady part is shaded."""
+    series = result.series
     charts = [_throughput(series, summary), _queue(series, summary), _steps(series), _kv(series, summary)]
+    if result.history is not None:
+        charts.append(_replicas(result, summary))
     for chart in charts:
         chart.layout |= {"xaxis": axis("time, s"), "hovermode": "x unified"}
         if summary.window is not None:
@@ -101,6 +106,22 @@ def _kv(series: Series, summary: Summary) -> Chart:
             )
         ],
         {"yaxis": axis("blocks, %", range=[0, 104])},
+    )
+
+
+def _replicas(result: RunResult, summary: Summary) -> Chart:
+    times, up = replicas_up(result)
+    mean, failures = number(summary.values["mean_replicas_up"]), number(summary.values["failures"])
+    x = np.append(times, result.duration)
+    y = np.append(up, up[-1]).astype(np.float64)
+    return Chart(
+        "replicas",
+        f"Replicas that serve: {mean} on average, {failures} failures",
+        [
+            line("serving", x, y, TEAL, hovertemplate="%{y}")
+            | {"line": {"color": TEAL, "width": 1.8, "shape": "hv"}}
+        ],
+        {"yaxis": axis("replicas", rangemode="tozero")},
     )
 
 

@@ -32,7 +32,7 @@ def html_report(outcome: Outcome, spread: Spread | None = None) -> str:
         spread: of `sim.uncertainty`; its bands are drawn on the charts.
     """
     summary, result, slo = outcome.summary, outcome.result, outcome.scenario.spec.slo
-    time_charts = over_time(result.series, summary) if result.duration > 0 else []
+    time_charts = over_time(result, summary) if result.duration > 0 else []
     latency_charts = distributions(result, slo)
     breakdown = run_breakdown(summary.breakdown) if summary.breakdown is not None else []
     requests = request_charts(summary.request_time) if summary.request_time is not None else []

@@ -10,9 +10,12 @@ from sim.figures import Assumption, Figure, Resolution
 from sim.hardware import resolve_cluster
 from sim.models import build_model
 from sim.scenario.disaggregation import PrefillPoolSpec, check_pools, resolve_transfer
+from sim.scenario.fleet import FleetSpec, resolve_fleet
 from sim.scenario.measured import measured_tables
 from sim.scenario.scenario import Scenario
+from sim.serving import fleet_config
 from sim.serving.kv_transfer import KvTransfer
+from sim.serving.operation.plan import Operation
 from sim.serving.routers import RouterName
 
 if TYPE_CHECKING:
@@ -40,6 +43,7 @@ class Prepared:
     figures: Mapping[str, Figure]
     prefill: PreparedPrefill | None = None
     tables: "tuple[Measured, ...]" = ()
+    operation: Operation | None = None
 
 
 def prepare(scenario: Scenario) -> Prepared:
@@ -62,14 +66,15 @@ def prepare(scenario: Scenario) -> Prepared:
             f"where streams are simulated; give fidelity event instead of {spec.fidelity}, or overlap none"
         )
     taken = [hardware, engine]
-    prefill = None
+    memory = memory_map(deployment)
+    prefill = operation = None
     if spec.prefill is not None:
         prefill = _prefill(scenario, spec.prefill, deployment, taken)
+    if spec.fleet is not None:
+        operation = _operation(scenario, spec.fleet, deployment, memory, taken)
     assumptions = tuple(assumption for one in taken for assumption in one.assumptions)
     figures = {path: figure for one in taken for path, figure in one.figures.items()}
-    return Prepared(
-        deployment, memory_map(deployment), assumptions, figures, prefill, measured_tables(scenario)
-    )
+    return Prepared(deployment, memory, assumptions, figures, prefill, measured_tables(scenario), operation)
 
 
 def _prefill(
@@ -87,3 +92,25 @@ def _prefill(
     transfer = resolve_transfer(scenario.spec.transfer, decode, links)
     taken += [hardware, engine, links]
     return PreparedPrefill(pool, memory_map(pool), spec.router, transfer)
+
+
+def _operation(
+    scenario: Scenario,
+    fleet: FleetSpec,
+    deployment: Deployment,
+    memory: MemoryMap,
+    taken: list[Resolution],
+) -> Operation:
+    """What is done with the fleet; the resolution of what it rests on is added to `taken`."""
+    spec, resolution = scenario.spec, Resolution("fleet", scenario.draw)
+    if spec.prefill is not None:
+        raise UserError(
+            f"{scenario.place('fleet')}: fleet: a fleet of two pools is not operated; give one pool"
+        )
+    config = fleet_config(deployment, memory, spec.router)
+    try:
+        operation = resolve_fleet(fleet, deployment, config, resolution)
+    except UserError as error:
+        raise UserError(f"{scenario.place('fleet')}: {error}") from None
+    taken.append(resolution)
+    return operation

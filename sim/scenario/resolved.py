@@ -17,6 +17,7 @@ from sim.hardware import read_chip, read_cluster
 from sim.hardware.catalogue import complete_cluster
 from sim.models import read_model
 from sim.scenario.disaggregation import read_transfer
+from sim.scenario.fleet import read_fleet
 
 Tree = dict[str, object]
 
@@ -193,6 +194,8 @@ def inlined(tree: Tree, base: Path, place: Callable[[str], str]) -> Tree:
         full["prefill"] = pool = dict(cast("Tree", prefill))
         _inline_pool(pool, base, place, "prefill")
         full["transfer"] = read_transfer(full.get("transfer", {}))
+    if "fleet" in full:
+        full["fleet"] = read_fleet(full["fleet"])
     return full | {key: full.get(key, value) for key, value in _DEFAULTS.items()}
 
 

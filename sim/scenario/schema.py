@@ -10,6 +10,8 @@ from sim.hardware import ClusterProfile
 from sim.metrics import SloSpec
 from sim.models import ModelSpec
 from sim.scenario.disaggregation import PrefillPoolSpec, TransferSpec
+from sim.scenario.fleet import FleetSpec
+from sim.scenario.service_class import ServiceClass
 from sim.serving.routers import RouterName
 from sim.timing.step_timer import Fidelity
 from sim.workload import WorkloadSpec
@@ -44,6 +46,14 @@ class ScenarioSpec(BaseModel):
     transfer: Annotated[
         TransferSpec, Field(description="How KV caches get from the prefill pool to the deployment.")
     ] = TransferSpec()
+    fleet: Annotated[
+        FleetSpec | None,
+        Field(description="What is done with the replicas while they serve. Null: nothing, and none fails."),
+    ] = None
+    classes: Annotated[
+        tuple[ServiceClass, ...],
+        Field(description="Priority, share of the fleet and SLO by client; left out: all alike."),
+    ] = ()
     workload: Annotated[WorkloadSpec, Field(description="Arrivals and lengths of the requests.")]
     slo: Annotated[
         SloSpec | None, Field(description="Bounds that every request should meet, jointly; left out: none.")

@@ -24,6 +24,7 @@ from sim.scenario.power_limit import within_limit
 from sim.scenario.prepared import Prepared, prepare
 from sim.scenario.pricing import Priced, pool_use, priced, sampled
 from sim.scenario.scenario import Scenario
+from sim.scenario.service_class import slos_of, weights_of, with_classes
 from sim.serving import serve
 from sim.serving.disaggregated import PoolResults
 from sim.serving.records import RunResult
@@ -90,6 +91,7 @@ def simulate(scenario: Scenario) -> Outcome:
         result,
         _header(deployment, spec.workload.arrivals, requests),
         slo=spec.slo,
+        client_slos=slos_of(spec.classes, requests.clients, spec.slo),
         pools=pools,
         breakdown=breakdown,
         request_time=time,
@@ -126,7 +128,10 @@ def _serve(scenario: Scenario, prepared: Prepared, requests: Requests, clock: fl
     deployment = replace(deployment, cluster=throttled(deployment.cluster, clock))
     own = priced(deployment, prepared.memory, spec.router, spec.fidelity, prepared.tables)
     if prepared.prefill is None:
-        result = serve(own.deployment, own.memory, requests, own.surface, spec.router, spec.seed)
+        operation = prepared.operation
+        if operation is not None:
+            operation = replace(operation, client_weights=weights_of(spec.classes, requests.clients))
+        result = serve(own.deployment, own.memory, requests, own.surface, spec.router, spec.seed, operation)
         result = replace(result, notes=(*result.notes, *_start(prepared)))
         return Served(prepared, requests, result, own)
     prompts = prepared.prefill
@@ -169,11 +174,15 @@ def _start(prepared: Prepared) -> tuple[str, ...]:
 
 
 def _requests(scenario: Scenario) -> Requests:
+    spec = scenario.spec
     try:
-        return generate(scenario.spec.workload, scenario.spec.seed, scenario.base)
+        requests = generate(spec.workload, spec.seed, scenario.base)
+        return with_classes(requests, spec.classes, spec.seed)
     except UserError as error:
         field = str(error).partition(":")[0]
-        if field.startswith("workload."):  # not about a trace, which has a name and lines of its own
+        if field.startswith(
+            ("workload.", "classes")
+        ):  # not about a trace, which has a name and lines of its own
             raise UserError(f"{scenario.place(field)}: {error}") from None
         raise
 

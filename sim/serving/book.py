@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sim.serving.kv_cache import Table
 
-WAITING, PREFILL, DECODE, STARVED, DRAINING, DONE, REFUSED, FETCHING = range(8)
+WAITING, PREFILL, DECODE, STARVED, DRAINING, DONE, REFUSED, FETCHING, GIVEN_UP = range(9)
 
 
 class RequestBook:

@@ -22,21 +22,20 @@ import numpy as np
 from sim.serving.book import REFUSED
 from sim.serving.clock import Clock
 from sim.serving.engine import Engine
-from sim.serving.fleet import FleetConfig
+from sim.serving.fleet_config import FleetConfig, engine_of
 from sim.serving.followers import Followers
-from sim.serving.front_end import FrontEnd
 from sim.serving.invariants import check_run, checks_wanted
 from sim.serving.kv_transfer import KvMoves, KvTransfer
-from sim.serving.lockstep import LockstepRanks
+from sim.serving.lockstep import ranks_of
 from sim.serving.outcome import book_of, recomputes, remarks, request_table, times
 from sim.serving.records import FINISHED, UNFINISHED, RequestTable, RunResult
 from sim.serving.remote_kv import DecodeScheduler, PrefillScheduler
-from sim.serving.routers import Replicas, make_router
-from sim.serving.scheduler import Scheduler
-from sim.serving.tape import RunTape, segments, series, spent
+from sim.serving.routers import PresentReplicas, Router, make_router
+from sim.serving.tape import RunTape, end_of, segments, series
 from sim.serving.watched import WatchedEngines
 from sim.timing.surface_protocol import Surface
 from sim.workload.requests import Requests
+from sim.workload.streams import stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +98,8 @@ class _Run:
         self.decode = self._watched(self._decode_engines(decode), self._is_waited_for)
         for engine in (*self.prefill.engines, *self.decode.engines):
             engine.step_by_step = step_by_step
-        self.to_prefill = make_router(prefill.config.router, Replicas(self.prefill.engines, requests.pieces))
-        self.to_decode = make_router(decode.config.router, Replicas(self.decode.engines, requests.pieces))
+        self.to_prefill = self._router(prefill, self.prefill)
+        self.to_decode = self._router(decode, self.decode)
         self.prefill_of = [0] * len(requests)
         self.decode_of = [0] * len(requests)
         capacity = [transfer.bandwidth * pool.rank_chips for pool in self.pools for _ in range(pool.links)]
@@ -113,6 +112,10 @@ class _Run:
     def _watched(self, engines: list[Engine], wanted: Callable[[Engine], bool]) -> WatchedEngines:
         return WatchedEngines(self.clock, engines, self.happened, wanted)
 
+    def _router(self, pool: Pool, watched: WatchedEngines) -> Router:
+        draw = stream(pool.config.seed, "router", self.pools.index(pool)).random
+        return make_router(pool.config.router, PresentReplicas(watched.engines, draw, self.requests.pieces))
+
     def _prefill_engines(self, pool: Pool) -> list[Engine]:
         engines: list[Engine] = []
         config, windows = pool.config.scheduler, pool.surface.windows
@@ -121,7 +124,7 @@ class _Run:
             self.keepers.append(ranks)
             tape = self.tapes[self.pools[0].config.replicas + replica]
             front_end = None if self.transfer.layerwise else pool.config.make_front_end()
-            engine = _engine([*ranks], pool, tape, front_end)
+            engine = engine_of(ranks, pool.surface, tape, front_end)
             engine.on_start = partial(self._tell_start, replica)
             engine.on_finish = self._tell_computed
             engines.append(engine)
@@ -137,7 +140,7 @@ class _Run:
                 )
                 for rank in range(pool.config.ranks)
             ]
-            engine = _engine([*ranks], pool, self.tapes[replica], pool.config.make_front_end())
+            engine = engine_of(ranks, pool.surface, self.tapes[replica], pool.config.make_front_end())
             engine.on_finish = self._tell_finished
             engines.append(engine)
         return engines
@@ -151,7 +154,8 @@ class _Run:
         if self.requests.concurrency is not None or self.requests.follows is not None:
             return self._has_work(engine)
         return bool(engine.inbox) or any(
-            rank.waiting or (isinstance(rank, DecodeScheduler) and rank.fetched) for rank in _ranks(engine)
+            rank.waiting or (isinstance(rank, DecodeScheduler) and rank.fetched)
+            for rank in ranks_of(engine.scheduler)
         )
 
     # -- what engines tell --------------------------------------------------------------------------------
@@ -279,8 +283,7 @@ class _Run:
         for place in range(decode.replicas, len(rows)):
             rows[place] = rows[place].copy()
             rows[place]["yielded"] = 0  # the decode engine gives the first token too
-        ends = [float(r["start"][-1] + spent(r[-1:])[0]) for r in rows if len(r)]
-        duration = max(ends, default=0.0)
+        duration = end_of(rows)
         table = self._table()
         engines = (*self.decode.engines, *self.prefill.engines)
         blocks = sum(c.replicas * c.ranks * c.scheduler.num_blocks for c in (decode, prefill))
@@ -363,27 +366,15 @@ class _Run:
         )
 
 
-def _engine(ranks: list[Scheduler], pool: Pool, tape: RunTape, front_end: FrontEnd | None) -> Engine:
-    unit = ranks[0] if len(ranks) == 1 else LockstepRanks(ranks)
-    depth = 2 if pool.config.scheduler.async_scheduling else 1
-    return Engine(unit, ranks[0].book, pool.surface, tape, depth=depth, front_end=front_end)
-
-
-def _ranks(engine: Engine) -> list[Scheduler]:
-    unit = engine.scheduler
-    assert isinstance(unit, Scheduler | LockstepRanks)
-    return unit.ranks if isinstance(unit, LockstepRanks) else [unit]
-
-
 def _start(request: int, time: float, engine: Engine) -> None:
-    for rank in _ranks(engine):
+    for rank in ranks_of(engine.scheduler):
         if isinstance(rank, DecodeScheduler) and request in rank.fetching:
             engine.wake(time)
             rank.arrive(request)
 
 
 def _release(request: int, time: float, engine: Engine) -> None:
-    for rank in _ranks(engine):
+    for rank in ranks_of(engine.scheduler):
         if isinstance(rank, PrefillScheduler) and request in rank.kept:
             engine.wake(time)
             rank.release(request)

@@ -158,7 +158,8 @@ class Engine:
         self.inbox.append((ready, request))
 
     def _receive(self, request: int, time: float) -> None:
-        self.book.received[request] = time
+        if self.book.received[request] is None:  # an engine that failed may have had it before
+            self.book.received[request] = time
         self.wake(time)
         self.scheduler.submit(request)
 

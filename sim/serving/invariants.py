@@ -1,9 +1,15 @@
 """What must hold of every run, as executable checks; on with BANDWALL_CHECK=1 and in every test.
 
-Conservation of requests (each finished, refused or left over, once), of tokens (the steps yielded exactly
-the tokens that the requests got), of blocks (free + held = all; nothing held once all are done), a monotone
-clock (steps of an engine never overlap) and causality (arrival ≤ received ≤ scheduled ≤ first token ≤
-finish).
+Conservation of requests (each finished, refused, given up with a reason or left over, once), of tokens (the
+steps yielded exactly the tokens that the requests got), of blocks (free + held = all; nothing held once all
+are done), of bytes (weights are not read faster than storage gives them), a monotone clock (steps of an
+engine never overlap), causality (arrival ≤ received ≤ scheduled ≤ first token ≤ finish), and
+Little's law:
+
+    ∫ requests in the system dt = Σ (time left - arrival)
+
+exactly where a gateway counts them in and out; of the engines, from their records, to within the steps in
+which a request comes and leaves.
 """
 
 import os
@@ -12,8 +18,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from sim.serving.engine import Engine
-from sim.serving.lockstep import LockstepRanks
-from sim.serving.records import FINISHED, RunResult
+from sim.serving.lockstep import ranks_of
+from sim.serving.records import (
+    FAILED,
+    FINISHED,
+    REJECTED,
+    UNFINISHED,
+    FleetHistory,
+    Reason,
+    RequestTable,
+    RunResult,
+)
 from sim.serving.scheduler import Scheduler
 
 
@@ -34,12 +49,14 @@ def check_run(result: RunResult, engines: Sequence[Engine]) -> None:
     """
     _check_order(result)
     _check_clock(result)
+    _check_reasons(result)
+    if result.history is not None:
+        _check_history(result, result.history)
+    elif not len(result.requests.kv_transfer):
+        _check_littles_law(result)
     for engine in engines:
-        unit = engine.scheduler
-        ranks = unit.ranks if isinstance(unit, LockstepRanks) else [unit]
-        for rank in ranks:
-            if isinstance(rank, Scheduler):
-                check_scheduler(rank)
+        for rank in ranks_of(engine.scheduler):
+            check_scheduler(rank)
 
 
 def _check_order(result: RunResult) -> None:
@@ -67,6 +84,64 @@ def _check_clock(result: RunResult) -> None:
     late = rows.start[1:] - (rows.start[:-1] + busy[:-1])
     slack = 1e-9 * max(result.duration, 1.0)
     _require(bool(np.all(late[same] >= -slack)), "two steps of one engine overlap")
+
+
+def _check_reasons(result: RunResult) -> None:
+    table = result.requests
+    if len(table.reason):
+        lost = (table.status == REJECTED) | (table.status == FAILED)
+        _require(bool(np.all((table.reason != Reason.NONE) == lost)), "a request was lost without a reason")
+
+
+def _check_history(result: RunResult, history: FleetHistory) -> None:
+    spent = sum(history.time_in(result.duration).values())
+    whole = result.replicas * result.duration
+    _require(abs(spent - whole) <= 1e-9 * max(whole, 1.0), "a replica was in no state, or in two")
+    if history.loads:
+        begun, over = (np.array(times) for times in zip(*history.loads, strict=True))
+        most = history.storage * (over.max() - begun.min()) * (1 + 1e-9)
+        _require(len(begun) * history.load_bytes <= most, "weights came faster than storage gives them")
+
+
+def _check_littles_law(result: RunResult) -> None:
+    table, rows, series = result.requests, result.segments, result.series
+    taken = table.status != REJECTED
+    if not len(rows.first) or not np.all(table.status[taken] == FINISHED):
+        return
+    inside = float((series.running + series.waiting).sum()) * series.width
+    sojourn = float((table.finish - table.received)[taken].sum())
+    longest = float((rows.first + np.maximum(rows.slope, 0.0) * rows.steps).max())
+    _require(abs(inside - sojourn) <= 3 * longest * int(taken.sum()), "Little's law does not hold")
+
+
+class Census:
+    """Counts requests in and out of a system, and their time in it."""
+
+    __slots__ = ("count", "integral", "since")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.integral = 0.0
+        self.since = 0.0
+
+    def change(self, time: float, by: int) -> None:
+        """So many come (or, below 0, leave)."""
+        self.integral += self.count * (time - self.since)
+        self.since = time
+        self.count += by
+
+    def check(self, table: RequestTable) -> None:
+        """Compare with what the requests say of themselves.
+
+        Raises:
+            InvariantError: if Little's law does not hold.
+        """
+        inside = (table.status != REJECTED) & np.isfinite(table.arrival)
+        left = np.where(np.isfinite(table.finish), table.finish, self.since)
+        sojourn = float((left - table.arrival)[inside].sum())
+        slack = 1e-9 * max(1.0, self.since) * max(1, int(inside.sum()))
+        _require(self.count == int((table.status[inside] == UNFINISHED).sum()), "a request was counted twice")
+        _require(abs(self.integral - sojourn) <= slack, "Little's law does not hold")
 
 
 def check_scheduler(scheduler: Scheduler) -> None:

@@ -13,6 +13,7 @@ from math import ceil
 
 from sim.serving.ahead import State, time_ahead
 from sim.serving.batch import Batch
+from sim.serving.engine import Engine, Steppable
 from sim.serving.scheduler import Scheduler
 from sim.timing.surface_protocol import Surface
 
@@ -144,6 +145,18 @@ class LockstepRanks:
         loads = [rank.load() for rank in self.ranks]
         decodes, context, running, waiting, held = (sum(column) for column in zip(*loads, strict=True))
         return decodes, context, running, waiting, held
+
+
+def ranks_of(unit: Steppable) -> list[Scheduler]:
+    """The schedulers that an engine drives."""
+    assert isinstance(unit, Scheduler | LockstepRanks)
+    return unit.ranks if isinstance(unit, LockstepRanks) else [unit]
+
+
+def everybody_in(engine: Engine) -> list[int]:
+    """The requests that run or wait in an engine, then those in its front end."""
+    here = [request for rank in ranks_of(engine.scheduler) for request in rank.requests()]
+    return [*here, *(request for _, request in engine.inbox)]
 
 
 def _lines(states: list[State], surface: Surface) -> list[tuple[float, float, int]]:

@@ -1,15 +1,43 @@
 """What a run comes to: its requests as columns, and what a reader should know about them."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from sim.serving.batch import SchedulerConfig
-from sim.serving.book import DONE, REFUSED, RequestBook
+from sim.serving.book import DONE, GIVEN_UP, REFUSED, RequestBook
+from sim.serving.engine import Engine
+from sim.serving.fleet_config import FleetConfig
+from sim.serving.invariants import check_run, checks_wanted
 from sim.serving.kv_cache import Path, Table
-from sim.serving.records import FINISHED, REJECTED, UNFINISHED, Recomputes, RequestTable
+from sim.serving.records import (
+    FAILED,
+    FINISHED,
+    REJECTED,
+    UNFINISHED,
+    FleetHistory,
+    Reason,
+    Recomputes,
+    RequestTable,
+    RunResult,
+)
 from sim.serving.speculation import paces
+from sim.serving.tape import RunTape, end_of, segments, series, with_waits
 from sim.workload.requests import Requests
 from sim.workload.streams import stream
+
+
+@dataclass(frozen=True, slots=True)
+class Operated:
+    """What a fleet that is operated leaves beside its engines' records: `reason` and `retries` by request,
+    `steps` of engines that are no more."""
+
+    history: FleetHistory
+    reason: NDArray[np.int8]
+    retries: NDArray[np.int64]
+    steps: int
 
 
 def book_of(requests: Requests, config: SchedulerConfig, seed: int) -> RequestBook:
@@ -34,12 +62,58 @@ def book_of(requests: Requests, config: SchedulerConfig, seed: int) -> RequestBo
     return book
 
 
+def run_result(
+    requests: Requests,
+    book: RequestBook,
+    replica: list[int],
+    tapes: Sequence[RunTape],
+    engines: Sequence[Engine],
+    config: FleetConfig,
+    operated: Operated | None = None,
+) -> RunResult:
+    """The records of a run.
+
+    Args:
+        replica: where each request went (at last).
+        engines: as they are at the end.
+        operated: what became of the fleet and of those who have no answer, where it is operated.
+    """
+    rows = [tape.rows() for tape in tapes]
+    duration, blocks = end_of(rows), config.scheduler.num_blocks
+    table = request_table(requests, book, replica)
+    states = series(rows, duration, blocks * config.ranks * config.replicas)
+    history = None
+    if operated is not None:
+        history = operated.history
+        table = replace(table, reason=operated.reason, retries=operated.retries)
+        states = with_waits(states, history.waits)
+    result = RunResult(
+        requests=table,
+        series=states,
+        segments=segments(rows),
+        duration=duration,
+        steps=sum(engine.steps for engine in engines) + (0 if operated is None else operated.steps),
+        replicas=config.replicas,
+        chips=config.chips * config.replicas,
+        kv_blocks=blocks,
+        block_size=config.scheduler.block_size,
+        end_reason="all_done" if all(engine.idle for engine in engines) else "stuck",
+        clients=requests.clients,
+        notes=remarks(requests, table, config.scheduler.max_model_len),
+        recomputes=recomputes(book),
+        history=history,
+    )
+    if checks_wanted():
+        check_run(result, engines)
+    return result
+
+
 def request_table(requests: Requests, book: RequestBook, replica: list[int]) -> RequestTable:
     """One row per request; `replica` is where each went."""
     states = np.array(book.state, np.int8)
     status = np.full(len(requests), UNFINISHED, np.int8)
-    status[states == DONE] = FINISHED
-    status[states == REFUSED] = REJECTED
+    for state, outcome in ((DONE, FINISHED), (REFUSED, REJECTED), (GIVEN_UP, FAILED)):
+        status[states == state] = outcome
     outputs = np.where(states == DONE, book.cap, np.array(book.known) - np.array(book.prompt))
     client = requests.client if len(requests.client) else np.zeros(len(requests), np.int64)
     return RequestTable(
@@ -62,7 +136,10 @@ def remarks(requests: Requests, table: RequestTable, max_model_len: int) -> tupl
     """What about the requests is not as a reader would take it to be."""
     everyone = f"{len(table.status):,}"
     limit = f"max_model_len, {max_model_len:,} tokens"
-    rejected = int((table.status == REJECTED).sum())
+    too_long = table.status == REJECTED
+    if len(table.reason):
+        too_long &= table.reason == Reason.TOO_LONG
+    rejected = int(too_long.sum())
     unfinished = int((table.status == UNFINISHED).sum())
     cut = int(((table.output_tokens < requests.output_tokens) & (table.status == FINISHED)).sum())
     notes = [f"Workload: {requests.synthetic}."] if requests.synthetic else []

@@ -1,12 +1,30 @@
 """What a run leaves behind: one row per request as columns, and binned series of each replica's state."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-FINISHED, REJECTED, UNFINISHED = 0, 1, 2
+FINISHED, REJECTED, UNFINISHED, FAILED = 0, 1, 2, 3
 Floats = NDArray[np.float64]
+
+State = Literal["off", "starting", "up", "draining", "dead", "repairing", "reloading", "maintenance"]
+"""Of a replica in a fleet that is operated; sim.serving.operation.lifecycle says how they follow."""
+
+
+class Reason(IntEnum):
+    """Why a request has no answer."""
+
+    NONE = 0
+    TOO_LONG = 1
+    RATE_LIMIT = 2
+    QUEUE_FULL = 3
+    DEADLINE = 4
+    RETRIES = 5
+    NO_REPLICA = 6
 
 
 def straight_time(first: Floats, slope: Floats, steps: NDArray[np.int64]) -> Floats:
@@ -18,11 +36,13 @@ def straight_time(first: Floats, slope: Floats, steps: NDArray[np.int64]) -> Flo
 class RequestTable:
     """Per-request columns. Times are s from the start; NaN where a request never got that far.
 
-    `status` is FINISHED, REJECTED (the front end refused it) or UNFINISHED (it could never be scheduled).
-    `received` is when the engine got the request from its front end, `scheduled` the start of the first step
-    that contains it. `prefilled`: when a prefill
-    engine ended its prompt, `kv_transfer`: from then to its cache in the decode engine; NaN where nothing was
-    moved, empty without disaggregation.
+    `status` is FINISHED, REJECTED (the front end refused it), UNFINISHED (it could never be scheduled) or
+    FAILED (it was let in and given up; `finish` is when), `reason` says why. `retries` counts how often it
+    was sent again after a failure; both are empty where a fleet is not operated. `received` is when an engine
+    first got the request from its front end, `scheduled` the start of the first step that contains it.
+    `prefilled`: when a prefill engine ended its prompt,
+    `kv_transfer`: from then to its cache in the decode engine; NaN where nothing was moved, empty without
+    disaggregation.
     """
 
     arrival: NDArray[np.float64]
@@ -39,6 +59,8 @@ class RequestTable:
     client: NDArray[np.int64]
     prefilled: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     kv_transfer: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    reason: NDArray[np.int8] = field(default_factory=lambda: np.empty(0, np.int8))
+    retries: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +121,43 @@ class Recomputes:
 
 
 @dataclass(frozen=True, slots=True)
+class FleetHistory:
+    """What became of the replicas of a fleet that is operated.
+
+    Attributes:
+        changes: (time, replica, new state), in order; every replica has an entry at time 0.
+        failures: (time, kind of part, its place) of everything that broke.
+        loads: (start, end) of reading weights, completed ones; `load_bytes` of each, `storage` B/s for all.
+        waits: (from, to) of requests that waited at the gateway or in a dead replica.
+    """
+
+    changes: tuple[tuple[float, int, State], ...]
+    failures: tuple[tuple[float, str, int], ...] = ()
+    loads: tuple[tuple[float, float], ...] = ()
+    load_bytes: float = 0.0
+    storage: float = 0.0
+    waits: tuple[tuple[float, float], ...] = ()
+
+    def stays(self, duration: float) -> Iterator[tuple[int, State, float, float]]:
+        """(replica, state, from, to) of every stay in a state up to `duration`."""
+        since: dict[int, tuple[State, float]] = {}
+        for time, replica, state in self.changes:
+            now = min(time, duration)
+            if replica in since:
+                yield (replica, *since[replica], now)
+            since[replica] = (state, now)
+        for replica, (state, start) in since.items():
+            yield replica, state, start, duration
+
+    def time_in(self, duration: float) -> dict[State, float]:
+        """Replica-seconds in each state up to `duration`."""
+        spent: dict[State, float] = dict.fromkeys(get_args(State), 0.0)
+        for _, state, start, end in self.stays(duration):
+            spent[state] += end - start
+        return spent
+
+
+@dataclass(frozen=True, slots=True)
 class RunResult:
     """Everything a run produced, before metrics. `kv_blocks` are per attention-dp rank."""
 
@@ -115,3 +174,16 @@ class RunResult:
     clients: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())
     recomputes: Recomputes = field(default_factory=Recomputes)
+    history: FleetHistory | None = None
+
+    @property
+    def on_share(self) -> float:
+        """Share of the replicas' time in which they are not switched off."""
+        if self.history is None or not self.duration:
+            return 1.0
+        return 1.0 - self.history.time_in(self.duration)["off"] / (self.replicas * self.duration)
+
+    @property
+    def chip_seconds(self) -> float:
+        """Chip time that is paid for."""
+        return self.chips * self.duration * self.on_share

@@ -128,6 +128,10 @@ class DecodeScheduler(Scheduler):
         batch.firsts.append(request)
         batch.admitted.append((request, 1, context - 1, False))
 
+    def requests(self) -> list[int]:
+        """Everybody in it, those whose KV is fetched last."""
+        return [*super().requests(), *sorted(self.fetching), *self.fetched]
+
     def load(self) -> tuple[int, int, int, int, int]:
         """As a scheduler's; requests whose KV is fetched count as waiting."""
         decodes, context, running, waiting, held = super().load()

@@ -64,6 +64,10 @@ class RetractingScheduler(PrefillFirstScheduler):
         """Requests that have arrived and do not run."""
         return len(self.waiting) + len(self.inbox)
 
+    def requests(self) -> list[int]:
+        """Everybody in it, the inbox last."""
+        return [*super().requests(), *self.inbox]
+
     def _count_decodes(self, steps: int) -> None:
         """Decode steps since the last look; those at an empty inbox are looks too."""
         interval = self.config.recv_interval

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from sim.serving.ahead import time_ahead
 from sim.serving.batch import Batch, SchedulerConfig
-from sim.serving.book import DONE, DRAINING, PREFILL, WAITING, RequestBook
+from sim.serving.book import DECODE, DONE, DRAINING, PREFILL, WAITING, RequestBook
 from sim.serving.decode_set import DecodeSet
 from sim.serving.kv_cache import MISS, Hit, KvCache, Table
 from sim.serving.one_by_one import schedule_one_by_one
@@ -275,6 +275,28 @@ class Scheduler:
     def requeue(self, request: int) -> None:
         """A preempted request waits again."""
         self.waiting.put_back(request)
+
+    # -- the end of the engine ----------------------------------------------------------------------------
+
+    def requests(self) -> list[int]:
+        """Everybody in it: those who run in order of admission, then those who wait."""
+        return [*self.running, *self.waiting.requests()]
+
+    def evacuate(self) -> list[int]:
+        """Everybody in it, made ready to be computed on another engine: the generated tokens stay, the KV
+        cache does not. All batches must have been delivered; the scheduler is of no use afterwards."""
+        book, inside = self.book, self.requests()
+        for request in inside:
+            if book.state[request] == DECODE:
+                self.decoding.write_down(request)
+                book.known[request] = book.computed[request] + 1
+            book.known[request] += book.inflight[request]
+            book.inflight[request] = book.computed[request] = book.blocks[request] = 0
+            book.state[request] = WAITING
+            table = book.table[request]
+            if table is not None:
+                book.table[request] = Table(table.path)
+        return inside
 
     # -- blocks -------------------------------------------------------------------------------------------
 

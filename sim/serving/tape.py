@@ -1,6 +1,8 @@
 """What the engines of a run did, packed: one row per straight run of decode steps and one per step that was
 looked at."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from struct import Struct
 from typing import TYPE_CHECKING
 
@@ -72,6 +74,11 @@ def spent(rows: Rows) -> NDArray[np.float64]:
     return straight_time(rows["first"], rows["slope"], rows["steps"])
 
 
+def end_of(tapes: list[Rows]) -> float:
+    """When the last step of all ends; 0 without any."""
+    return max((float(rows["start"][-1] + spent(rows[-1:])[0]) for rows in tapes if len(rows)), default=0.0)
+
+
 def segments(tapes: list[Rows]) -> StepSegments:
     """The rows of all replicas as columns."""
     rows = tapes[0] if len(tapes) == 1 else np.concatenate(tapes)
@@ -125,3 +132,19 @@ def series(tapes: list[Rows], duration: float, kv_blocks: int, bins: int = 500) 
         output_rate=yielded,
         prompt_rate=prompt,
     )
+
+
+def with_waits(series: Series, waits: Sequence[tuple[float, float]]) -> Series:
+    """The series with those who wait outside the engines, (from, to) each."""
+    if not waits:
+        return series
+    edges = np.append(series.time, series.time[-1] + series.width)
+    begun, over = (np.sort(np.array(times)) for times in zip(*waits, strict=True))
+    since = np.diff(_elapsed(begun, edges) - _elapsed(over, edges))
+    return replace(series, waiting=series.waiting + since / series.width)
+
+
+def _elapsed(times: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Σ max(0, at - t) over the ordered times."""
+    before = np.searchsorted(times, at)
+    return before * at - np.append(0.0, np.cumsum(times))[before]

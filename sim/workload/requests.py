@@ -1,5 +1,6 @@
 """The requests of a run as columns."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -58,3 +59,13 @@ class Requests:
 
     def __len__(self) -> int:
         return len(self.arrival)
+
+
+def shared_segments(prompts: Sequence[Pieces]) -> set[int]:
+    """The segments that occur in more than one prompt; only they can be asked for again."""
+    once: set[int] = set()
+    shared: set[int] = set()
+    for pieces in prompts:
+        for segment, _ in pieces:
+            (shared if segment in once else once).add(segment)
+    return shared

@@ -6,14 +6,28 @@ from sim.serving.routers.least_kv import LeastKv
 from sim.serving.routers.least_outstanding import LeastOutstanding
 from sim.serving.routers.prefix_affinity import PrefixAffinity
 from sim.serving.routers.round_robin import RoundRobin
-from sim.serving.routers.router import Replicas, Router
+from sim.serving.routers.router import PresentReplicas, Replicas, Router
+from sim.serving.routers.shortest_tokens import ShortestTokens
+from sim.serving.routers.two_choices import TwoChoices
+from sim.serving.routers.weighted import Weighted
 
-RouterName = Literal["round_robin", "least_outstanding", "least_kv", "prefix_affinity"]
+RouterName = Literal[
+    "round_robin",
+    "weighted",
+    "least_outstanding",
+    "shortest_tokens",
+    "two_choices",
+    "least_kv",
+    "prefix_affinity",
+]
 ROUTERS: tuple[RouterName, ...] = get_args(RouterName)
 
 _BEHAVIOUR: dict[RouterName, type[Router]] = {
     "round_robin": RoundRobin,
+    "weighted": Weighted,
     "least_outstanding": LeastOutstanding,
+    "shortest_tokens": ShortestTokens,
+    "two_choices": TwoChoices,
     "least_kv": LeastKv,
     "prefix_affinity": PrefixAffinity,
 }
@@ -24,4 +38,4 @@ def make_router(name: RouterName, replicas: Replicas) -> Router:
     return _BEHAVIOUR[name](replicas)
 
 
-__all__ = ["ROUTERS", "Replicas", "Router", "RouterName", "make_router"]
+__all__ = ["ROUTERS", "PresentReplicas", "Replicas", "Router", "RouterName", "make_router"]

@@ -4,9 +4,11 @@ from sim.serving.routers.router import Replicas
 
 
 class LeastKv:
-    """The fewest KV blocks held; among equals the fewest requests."""
+    """The fewest KV blocks held; among equals the fewest requests. Blocks change with every step, so each
+    decision brings all replicas to its time: it costs time in proportion to their number."""
 
     looks = True
+    exact = True
 
     def __init__(self, replicas: Replicas) -> None:
         self.replicas = replicas
@@ -14,5 +16,8 @@ class LeastKv:
     def choose(self, request: int) -> int:
         """The replica with the fewest blocks held."""
         look = self.replicas
-        everywhere = range(len(look.engines))
-        return min(everywhere, key=lambda replica: (look.kv_blocks(replica), look.outstanding(replica)))
+        held, load = look.kv_blocks(), look.outstanding()
+        return min(look.open(), key=lambda replica: (held[replica], load[replica]))
+
+    def forget(self, replica: int) -> None:
+        """Nothing is remembered of its caches."""

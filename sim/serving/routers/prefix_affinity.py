@@ -9,8 +9,10 @@ the longest beginning. These are rules and defaults of SGLang's cache-aware rout
 the caches still hold.
 """
 
+from collections.abc import Sequence
+
 from sim.serving.routers.router import Replicas, least
-from sim.workload.requests import Pieces
+from sim.workload.requests import Pieces, shared_segments
 
 MATCH = 0.3
 BALANCE_ABSOLUTE = 64
@@ -21,27 +23,39 @@ class PrefixAffinity:
     """Prompts that begin alike stay together as long as that keeps the replicas balanced.
 
     Attributes:
-        sent: by segment of content, the replicas it was sent to.
+        sent: by segment of content that more than one prompt has, the replicas it was sent to.
     """
 
     looks = True
+    exact = False
 
     def __init__(self, replicas: Replicas) -> None:
         self.replicas = replicas
-        self.everywhere = range(len(replicas.engines))
         self.sent: dict[int, set[int]] = {}
+        self.shared = shared_segments(replicas.prompts or ())
 
     def choose(self, request: int) -> int:
         """The least outstanding of the replicas that know the beginning, or of all."""
-        prompt = () if self.replicas.prompts is None else self.replicas.prompts[request]
-        among = () if self._lopsided() else self._knowing(prompt)
-        replica = least(sorted(among) or self.everywhere, self.replicas.outstanding)
+        look = self.replicas
+        prompt = () if look.prompts is None else look.prompts[request]
+        everywhere, outstanding = look.open(), look.outstanding()
+        knowing = self._knowing(prompt)
+        among = [replica for replica in everywhere if replica in knowing] if knowing else []
+        if among and self._lopsided(everywhere, outstanding):
+            among = []
+        replica = least(among or everywhere, outstanding.__getitem__)
         for segment, _ in prompt:
-            self.sent.setdefault(segment, set()).add(replica)
+            if segment in self.shared:
+                self.sent.setdefault(segment, set()).add(replica)
         return replica
 
-    def _lopsided(self) -> bool:
-        load = [self.replicas.outstanding(replica) for replica in self.everywhere]
+    def forget(self, replica: int) -> None:
+        """What was sent there is not there any more."""
+        for knowing in self.sent.values():
+            knowing.discard(replica)
+
+    def _lopsided(self, everywhere: Sequence[int], outstanding: Sequence[int]) -> bool:
+        load = [outstanding[replica] for replica in everywhere]
         most, fewest = max(load), min(load)
         return most - fewest > BALANCE_ABSOLUTE and most > BALANCE_RELATIVE * fewest
 

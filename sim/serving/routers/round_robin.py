@@ -1,18 +1,27 @@
-"""Round robin: one after the other, whatever their load."""
+"""Round robin: in turn, whatever the load."""
+
+from bisect import bisect_right
 
 from sim.serving.routers.router import Replicas
 
 
 class RoundRobin:
-    """Request i goes to replica i mod count."""
+    """The open replica that comes next after the last one chosen: request i goes to replica i mod count
+    where all are open."""
 
     looks = False
+    exact = False
 
     def __init__(self, replicas: Replicas) -> None:
-        self.count = len(replicas.engines)
-        self.next = -1
+        self.replicas = replicas
+        self.last = -1
 
     def choose(self, request: int) -> int:
         """The next replica."""
-        self.next = (self.next + 1) % self.count
-        return self.next
+        among = self.replicas.open()
+        place = bisect_right(among, self.last)
+        self.last = among[place if place < len(among) else 0]
+        return self.last
+
+    def forget(self, replica: int) -> None:
+        """Nothing is remembered of its caches."""

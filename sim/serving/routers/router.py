@@ -1,38 +1,91 @@
 """What a router is, and what it may look at."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from sim.serving.engine import Engine
+from sim.serving.lockstep import everybody_in
 from sim.workload.requests import Pieces
 
 
-@dataclass(frozen=True, slots=True)
-class Replicas:
-    """The replicas, and what each request's prompt consists of (None: no prompt shares anything)."""
+class Replicas(Protocol):
+    """The replicas as a router sees them.
 
-    engines: Sequence[Engine]
-    prompts: Sequence[Pieces] | None = None
+    Attributes:
+        prompts: what each request's prompt consists of (None: no prompt shares anything).
+        weights: share of the requests that each replica should get, in any unit; empty if all are alike.
+        draw: a number in [0, 1), for routers that draw.
+    """
 
-    def outstanding(self, replica: int) -> int:
-        """Requests waiting or running on a replica."""
-        return self.engines[replica].outstanding
+    prompts: Sequence[Pieces] | None
+    weights: Sequence[float]
+    draw: Callable[[], float]
 
-    def kv_blocks(self, replica: int) -> int:
-        """KV blocks that a replica's requests hold."""
-        return self.engines[replica].scheduler.load()[4]
+    def open(self) -> Sequence[int]:
+        """The replicas that take requests, ascending; at least one."""
+        ...
+
+    def outstanding(self) -> Sequence[int]:
+        """Requests waiting or running, of every replica."""
+        ...
+
+    def prompt_tokens(self) -> Sequence[int]:
+        """Tokens of the prompts of these requests, of every replica."""
+        ...
+
+    def kv_blocks(self) -> Sequence[int]:
+        """KV blocks that they hold, of every replica."""
+        ...
+
+
+class PresentReplicas:
+    """Replicas that always take requests, seen as they are at this moment."""
+
+    def __init__(
+        self, engines: Sequence[Engine], draw: Callable[[], float], prompts: Sequence[Pieces] | None = None
+    ) -> None:
+        self.engines = engines
+        self.prompts = prompts
+        self.weights: Sequence[float] = ()
+        self.draw = draw
+        self._everywhere = range(len(engines))
+
+    def open(self) -> Sequence[int]:
+        """All of them."""
+        return self._everywhere
+
+    def outstanding(self) -> Sequence[int]:
+        """Requests waiting or running, of every replica."""
+        return [engine.outstanding for engine in self.engines]
+
+    def prompt_tokens(self) -> Sequence[int]:
+        """Tokens of the prompts of these requests, of every replica."""
+        prompt = [engine.book.prompt for engine in self.engines]
+        return [
+            sum(prompt[place][request] for request in everybody_in(engine))
+            for place, engine in enumerate(self.engines)
+        ]
+
+    def kv_blocks(self) -> Sequence[int]:
+        """KV blocks held, of every replica."""
+        return [engine.scheduler.load()[4] for engine in self.engines]
 
 
 class Router(Protocol):
-    """Chooses a replica when a request arrives. `looks` says whether it needs the replicas' present state."""
+    """Chooses a replica when a request arrives. `looks` says whether it needs what goes on in the replicas,
+    `exact` whether it needs their present state instead of what they last reported."""
 
     looks: bool
+    exact: bool
 
     def __init__(self, replicas: Replicas) -> None: ...
 
     def choose(self, request: int) -> int:
-        """The replica for the request."""
+        """The open replica for the request."""
+        ...
+
+    def forget(self, replica: int) -> None:
+        """The replica's caches are lost."""
         ...
 
 

@@ -1,0 +1,339 @@
+"""Replicas on one clock: requests through a gateway and a router into engines that come and go.
+
+    arrival → admission → gateway's queue → router → engine → answer
+                               ▲                        │ failure, or taken out of service
+                               └────────────────────────┘
+
+An engine leaps from batch change to batch change; it is looked at when something ends in it that others wait
+for. A request that is lost keeps the tokens it was given: prompt and answer so far are computed anew by
+another engine (as NVIDIA Dynamo migrates requests), at most `retries` times.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from math import inf
+
+import numpy as np
+
+from sim.serving.book import GIVEN_UP, REFUSED
+from sim.serving.clock import Clock
+from sim.serving.engine import Engine
+from sim.serving.fleet_config import FleetConfig, make_engine
+from sim.serving.followers import Followers
+from sim.serving.invariants import Census, checks_wanted
+from sim.serving.lockstep import ranks_of
+from sim.serving.operation.autoscaling import Demand
+from sim.serving.operation.failing import Failing
+from sim.serving.operation.gateway import Gateway
+from sim.serving.operation.lifecycle import Lifecycle
+from sim.serving.operation.orders import Clients
+from sim.serving.operation.plan import Operation
+from sim.serving.operation.reported import ReportedReplicas
+from sim.serving.operation.scaler import FirstTokens
+from sim.serving.operation.slowdowns import SlowSurface
+from sim.serving.operation.upkeep import Upkeep
+from sim.serving.outcome import Operated, book_of, run_result
+from sim.serving.records import FleetHistory, Reason, RunResult
+from sim.serving.routers import make_router
+from sim.serving.tape import RunTape
+from sim.serving.watched import WatchedEngines
+from sim.timing.surface_protocol import Surface
+from sim.workload.requests import Requests
+from sim.workload.streams import stream
+
+
+class OperatedFleet:
+    """A run of a fleet whose replicas meet: in the router, in a closed loop, in what is done with them."""
+
+    def __init__(self, requests: Requests, surface: Surface, config: FleetConfig, step_by_step: bool) -> None:
+        operation = config.operation or Operation()
+        self.requests = requests
+        self.config = config
+        self.operation = operation
+        self.surface = surface
+        self.step_by_step = step_by_step
+        self.book = book_of(requests, config.scheduler, config.seed)
+        self.clock = Clock()
+        self.happened: deque[Callable[[], None]] = deque()
+        self.tapes = [RunTape() for _ in range(config.replicas)]
+        self.engines = [self._engine(replica) for replica in range(config.replicas)]
+        self.watched = WatchedEngines(self.clock, self.engines, self.happened, self._has_work)
+        self.view = ReportedReplicas(
+            config.replicas,
+            self.book.prompt,
+            operation.staleness,
+            operation.weights,
+            stream(config.seed, "router").random,
+            self._held,
+            requests.pieces,
+        )
+        self.router = make_router(config.router, self.view)
+        self.gateway = Gateway(operation, self._clients(), self._refuse)
+        self.lifecycle = Lifecycle(self.clock, operation, config.replicas, self)
+        self.upkeep = Upkeep(self.clock, operation, self.lifecycle, self._demand, self._slow)
+        self.first_tokens = FirstTokens(self.book.arrival, self.book.first_token)
+        self.awaits_first_tokens = operation.autoscaling is not None
+        self.replica = [0] * len(requests)
+        self.sent: list[dict[int, None]] = [{} for _ in range(config.replicas)]
+        self.stranded: list[list[tuple[int, float]]] = [[] for _ in range(config.replicas)]
+        self.reason = np.zeros(len(requests), np.int8)
+        self.retries: dict[int, int] = {}
+        self.followers = Followers(requests.follows, len(requests))
+        self.backlog = iter(self.followers.first if requests.follows else range(len(requests)))
+        self.to_come = len(requests)
+        self.past_steps = 0
+        self.census = Census()
+
+    def _engine(self, replica: int) -> Engine:
+        engine = make_engine(self.config, self.book, self.surface, self.tapes[replica])
+        engine.step_by_step = self.step_by_step
+        engine.on_finish = partial(self._tell_finished, replica)
+        return engine
+
+    def _clients(self) -> Clients:
+        requests = self.requests
+        client = requests.client.tolist() if len(requests.client) else [0] * len(requests)
+        return Clients(
+            client, self.operation.client_weights, self.book.priority, self.book.prompt, self.book.cap
+        )
+
+    def _has_work(self, engine: Engine) -> bool:
+        return not engine.idle or bool(engine.flight)
+
+    def _held(self) -> list[int]:
+        """KV blocks held by every replica, now."""
+        self.watched.advance_all(self.clock.now)
+        return [engine.scheduler.load()[4] for engine in self.engines]
+
+    # -- requests -----------------------------------------------------------------------------------------
+
+    def _arrive_next(self) -> None:
+        """Sets the clock for the next arrival of an open loop that waits for nobody."""
+        request = next(self.backlog, None)
+        if request is not None:
+            self.clock.at(self.book.arrival[request], partial(self._arrive, request))
+
+    def _arrive(self, request: int, time: float) -> None:
+        self._come(request, time)
+        self._arrive_next()
+        self.watched.settle()
+
+    def _follow(self, request: int, time: float) -> None:
+        """One that waited for the answers of others."""
+        self._come(request, time)
+        self.watched.settle()
+
+    def _enter_next(self, time: float) -> None:
+        """The next request of a closed loop that is let in."""
+        for request in self.backlog:
+            self.book.arrival[request] = time
+            if self._come(request, time):
+                return
+
+    def _ended(self, request: int, time: float, inside: int = 1) -> None:
+        """A request has its answer or never will; it was in the system, or not let in (`inside` 0)."""
+        self.census.change(time, -inside)
+        for follower, arrival in self.followers.released(request, time):
+            self.book.arrival[follower] = arrival
+            self.clock.at(arrival, partial(self._follow, follower))
+        if not self.to_come and not self.census.count:
+            self.clock.clear()
+
+    def _come(self, request: int, time: float) -> bool:
+        """A request comes to the gateway; False if it is turned away."""
+        self.to_come -= 1
+        if self.book.state[request] == REFUSED:
+            self._ended(request, time, 0)
+            return False
+        if not self.gateway.arrive(request, time):
+            return False
+        self.census.change(time, 1)
+        if self.awaits_first_tokens:
+            self.first_tokens.awaited[request] = None
+        self._send_ready(time)
+        return True
+
+    def _send_ready(self, time: float) -> None:
+        for request in self.gateway.ready(time):
+            self._send(request, time)
+
+    def _send(self, request: int, time: float) -> None:
+        view = self.view
+        view.report(time)
+        place = self.replica[request] = self.router.choose(request)
+        view.sent(request, place)
+        self.sent[place][request] = None
+        self.gateway.seen.inside += 1
+        if self.lifecycle.state[place] == "dead":
+            self.stranded[place].append((request, time))
+        else:
+            self.watched.touch(place, time, lambda engine: engine.submit(request, time))
+
+    def _tell_finished(self, place: int, request: int, time: float) -> None:
+        self.happened.append(partial(self._finished, place, request, time))
+
+    def _finished(self, place: int, request: int, time: float) -> None:
+        sent = self.sent[place]
+        del sent[request]
+        self.view.ended(request, place, time)
+        self.gateway.order.finished(request)
+        if not sent and self.lifecycle.state[place] == "draining":
+            self.lifecycle.emptied(place, time)
+        self.gateway.seen.inside -= 1
+        self._ended(request, time)
+        if self.requests.concurrency is not None:
+            self._enter_next(time)
+        self._send_ready(time)
+
+    def _refuse(self, request: int, reason: Reason, time: float) -> None:
+        """The gateway turns a request away."""
+        let_in = reason is not Reason.RATE_LIMIT and reason is not Reason.QUEUE_FULL
+        self.reason[request] = reason
+        self.book.state[request] = GIVEN_UP if let_in else REFUSED
+        if let_in:
+            self.book.finish[request] = time
+            self.first_tokens.awaited.pop(request, None)
+        self._ended(request, time, int(let_in))
+        if let_in and self.requests.concurrency is not None:
+            self._enter_next(time)
+
+    # -- replicas -----------------------------------------------------------------------------------------
+
+    def opened(self, replica: int, time: float) -> None:
+        """A replica takes requests from now on."""
+        up = self.view.up
+        up.append(replica)
+        up.sort()
+        self.gateway.seen.open = len(up)
+        if self.upkeep.rolling is not None:
+            self.upkeep.rolling.back(replica, time)
+        self._send_ready(time)
+
+    def closed(self, replica: int) -> None:
+        """A replica takes none any more."""
+        if replica in self.view.up:
+            self.view.up.remove(replica)
+            self.gateway.seen.open = len(self.view.up)
+
+    def broken(self, replica: int, time: float) -> float:
+        """An engine is no more; those in it are stranded. Returns when the steps in flight end."""
+        engine = self.engines[replica]
+        engine.advance(time)
+        self.watched.settle()
+        over = time
+        while engine.flight:
+            over, batch = engine.flight.popleft()
+            if batch is not None:
+                engine.scheduler.deliver(batch, over)
+                for request in batch.finishing:
+                    self.clock.at(over, partial(self._finished, replica, request))
+        for _, request in engine.inbox:
+            self.stranded[replica].append((request, time))
+        for rank in ranks_of(engine.scheduler):
+            for request in rank.evacuate():
+                self.stranded[replica].append((request, over))
+                if self.book.first_token[request] is not None:
+                    self.book.thrown_out[request] = over
+        self.past_steps += engine.steps
+        self.engines[replica] = self._engine(replica)
+        self.engines[replica].surface = engine.surface
+        self.watched.watch(replica)
+        self.router.forget(replica)
+        return over
+
+    def send_again(self, replica: int, time: float, *, failed: bool) -> None:
+        """Those stranded in a replica wait at the gateway again, unless they were lost too often."""
+        stranded, self.stranded[replica] = self.stranded[replica], []
+        self.view.lost(replica)
+        for request, since in reversed(stranded):
+            del self.sent[replica][request]
+            self.gateway.seen.inside -= 1
+            self.gateway.waits.append((since, time))
+            self.retries[request] = self.retries.get(request, 0) + 1
+            if failed and self.retries[request] > self.operation.failures.retries:
+                self._refuse(request, Reason.RETRIES, time)
+            else:
+                self.gateway.again(request, time)
+        self._send_ready(time)
+        self.watched.settle()
+
+    def inside(self, replica: int) -> int:
+        """Requests that were sent to a replica and have no answer."""
+        return len(self.sent[replica])
+
+    def _slow(self, replica: int, time: float, factor: float) -> None:
+        """Steps decided from now on take so many times as long."""
+        surface = SlowSurface(self.surface, factor) if factor > 1 else self.surface
+
+        def change(engine: Engine) -> None:
+            engine.surface = surface
+
+        self.watched.touch(replica, time, change)
+        self.watched.settle()
+
+    def _demand(self, time: float, replicas: int) -> Demand:
+        """What the autoscaler sees."""
+        held, up = self._held(), self.view.up
+        self.watched.settle()
+        blocks = self.config.scheduler.num_blocks * self.config.ranks * max(1, len(up))
+        seen = self.gateway.seen
+        return Demand(
+            replicas,
+            seen.waiting + seen.inside,
+            sum(held[replica] for replica in up) / blocks,
+            self.first_tokens.look(time),
+        )
+
+    # -- the run ------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Until nothing is left to do."""
+        self.upkeep.begin(self.config.seed)
+        self.failing = Failing(
+            self.clock,
+            self.operation.failures,
+            self.config.replicas,
+            self.config.chips,
+            self.operation.server,
+            self.config.seed,
+            self.lifecycle.fail,
+        )
+        if self.requests.concurrency is None:
+            self._arrive_next()
+        else:
+            for _ in range(self.requests.concurrency):
+                self._enter_next(0.0)
+            self.watched.settle()
+        self.clock.run()
+        for engine in self.engines:
+            engine.advance(inf)
+        self.watched.settle()
+        for request in self.gateway.left_over():
+            self._refuse(request, Reason.NO_REPLICA, self.clock.now)
+
+    def result(self) -> RunResult:
+        """The records of the run."""
+        count = len(self.requests)
+        retries = np.zeros(count, np.int64)
+        retries[list(self.retries)] = list(self.retries.values())
+        refused = (np.array(self.book.state) == REFUSED) & (self.reason == Reason.NONE)
+        self.reason[refused] = Reason.TOO_LONG
+        loads = self.lifecycle.loads
+        history = FleetHistory(
+            changes=tuple(self.lifecycle.changes),
+            failures=tuple(self.failing.happened),
+            loads=tuple(loads.finished),
+            load_bytes=loads.loading.size,
+            storage=loads.loading.storage,
+            waits=tuple(self.gateway.waits),
+        )
+        operated = Operated(history, self.reason, retries, self.past_steps)
+        if self.config.operation is None:
+            operated = None
+        result = run_result(
+            self.requests, self.book, self.replica, self.tapes, self.engines, self.config, operated
+        )
+        if checks_wanted() and not self.to_come:
+            self.census.check(result.requests)
+        return result
