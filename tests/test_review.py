@@ -269,11 +269,12 @@ def test_what_does_not_fit_is_reviewed_with_the_capacity_it_needs(monkeypatch):
     assert small.largest_batch(MOE.context) == 0
     assert not small.speed(MOE).fits
     assert served(small, MOE) is None
-    found = requirement(small, MOE, parse_target("tokens/s/user >= 20"))
-    assert found.capacity is not None
-    assert found.capacity > 1.0
+    capacity = least_capacity(small, MOE)
+    assert capacity is not None
+    assert capacity > 1.0
+    found = requirement(small, MOE, parse_target("tokens/s/user >= 20"), capacity)
     assert found.now.values["tokens/s/user"] == pytest.approx(rebel().speed(MOE).tokens_per_s_per_user)
-    assert found.together.cost == pytest.approx(relative_cost({"hbm_capacity": found.capacity}))
+    assert found.together.cost == pytest.approx(relative_cost({"hbm_capacity": capacity}))
 
 
 def test_a_target_on_money_is_inverted_on_simulated_loads(monkeypatch):
@@ -290,7 +291,7 @@ def test_a_target_on_money_is_inverted_on_simulated_loads(monkeypatch):
 def test_a_chip_without_a_price_is_asked_for_one():
     free = machine(text_scenario(SMALL.replace("h100-hgx", "l40s-server")))
     with pytest.raises(UserError, match=r"--set cluster\.chip\.price\.capex"):
-        requirement(free, POINT, parse_target("usd/M tokens <= 1"))
+        sim.review(free.scenario, targets=["usd/M tokens <= 1"])
     assert math.isnan(served(free, POINT).usd_per_million)
 
 
@@ -349,7 +350,7 @@ def test_a_set_that_is_no_interval_is_said_to_be_none():
     holed = type(hbm)(hbm.resource, hbm.strengths, hbm.variants, hbm.least, False, None)
     assert "no interval" in alone(holed, thirty())
     never = type(hbm)(hbm.resource, hbm.strengths, hbm.variants, None, True, 0)
-    assert "alone never reaches it, up to 76.8 TB/s" in alone(never, thirty())
+    assert "alone never reaches it, up to 38.4 TB/s" in alone(never, thirty())
     assert "bind already" in alone(never, thirty())
     assert Variant({}, -math.inf, "").meets is False
 
@@ -449,16 +450,17 @@ def test_a_machine_that_is_too_small_gets_a_verdict_too(monkeypatch, capsys):
     assert execute(["review", *arguments, *small]) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "The model does not fit" in said
-    assert "presume memory that holds it" in said
+    assert "would hold it. Speeds of single steps below presume memory that holds it" in said
 
 
 def test_a_batch_that_is_too_large_is_said_to_be():
     point = Point(10**6, 2048, 512)
     review = sim.Review(
-        rebel(), point, rebel().speed(point), None, None, sureness(rebel(), MOE, 4), maps(rebel(), MOE),
+        rebel(), point, rebel().speed(point), None, None, None, sureness(rebel(), MOE, 4), maps(rebel(), MOE),
         layouts(rebel(), MOE), (), (),
     )  # fmt: skip
     assert verdict(review)[0].startswith("A batch of 1,000,000 does not fit: ax-k1 takes")
+    assert "Not even 16 times the capacity would hold it" in verdict(review)[0]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 
 from sim.planning.review.requirements import Alone, Requirement
-from sim.planning.review.resources import BY_NAME, Resource
+from sim.planning.review.resources import BY_NAME, CAPACITY, Resource
 from sim.planning.review.target import Metric
 from sim.planning.review.variant import Variant
 from sim.units import NUMBER, show
@@ -80,15 +80,20 @@ def _combined(required: Requirement) -> str:
     if not together.variant.meets:
         by = BOUNDS[together.variant.bound]
         return f"No tested combination reaches it: the best comes to {said}; {by} bind."
-    chosen = ", ".join(
-        f"{resource.title} {resource.text(required.machine, strength)} ({times(resource, strength)})"
-        for name, strength in together.strengths.items()
-        for resource in (BY_NAME[name],)
-    )
+    strengths = together.strengths
+    if required.capacity > 1.0 and CAPACITY.name not in strengths:
+        strengths = {CAPACITY.name: 1.0, **strengths}
+    chosen = ", ".join(_chosen(BY_NAME[name], strength, required) for name, strength in strengths.items())
     return (
         f"Cheapest combination found: {chosen}, at {together.cost:.2f} times the price of a chip by assumed "
         f"weights; it comes to {said}."
     )
+
+
+def _chosen(resource: Resource, strength: float, required: Requirement) -> str:
+    """A resource of a combination, its factor that on the reviewed machine."""
+    whole = strength * required.capacity if resource is CAPACITY else strength
+    return f"{resource.title} {resource.text(required.machine, strength)} ({times(resource, whole)})"
 
 
 def times(resource: Resource, strength: float) -> str:

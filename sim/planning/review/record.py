@@ -8,7 +8,7 @@ from sim.planning.review.layouts import LayoutSpeed
 from sim.planning.review.machine import Machine, Phase, Speed
 from sim.planning.review.maps import Cell
 from sim.planning.review.requirements import Alone, Requirement
-from sim.planning.review.resources import BY_NAME, RESOURCES, all_sets
+from sim.planning.review.resources import BY_NAME, CAPACITY, RESOURCES, Resource, all_sets
 from sim.planning.review.variant import Variant
 from sim.planning.review.variation import Variation
 from sim.planning.review.verdict import bound_of, verdict
@@ -49,6 +49,7 @@ def record(review: "Review") -> dict[str, object]:
             "influences": [asdict(i) | {"swing": i.swing} for i in review.sureness.influences],
         },
         "memory": {
+            "least_capacity": None if review.capacity is None else _at(machine, CAPACITY, review.capacity),
             "needed": machine.memory.tightest.needed,
             "usable": machine.memory.tightest.usable,
             "largest_batch_by_context": {str(c): b for c, b in review.maps.largest.items()},
@@ -133,7 +134,7 @@ def _requirement(required: Requirement) -> dict[str, object]:
         "target": required.target.text,
         "level": required.target.level,
         "bounds": [{"metric": b.metric.name, "value": b.value} for b in required.target.bounds],
-        "capacity": None if required.capacity is None else _at(required, "hbm_capacity", required.capacity),
+        "presumed_capacity": required.capacity,
         "now": _variant(required.now),
         "alone": [_alone(one, required) for one in required.alone],
         "together": {
@@ -145,8 +146,7 @@ def _requirement(required: Requirement) -> dict[str, object]:
     }
 
 
-def _at(required: Requirement, name: str, strength: float) -> dict[str, object]:
-    resource, machine = BY_NAME[name], required.machine
+def _at(machine: Machine, resource: Resource, strength: float) -> dict[str, object]:
     return {
         "strength": strength,
         "value": resource.at(machine, strength),
@@ -160,15 +160,15 @@ def _alone(one: Alone, required: Requirement) -> dict[str, object]:
         {"strength": s, "value": one.resource.at(required.machine, s), **_variant(v)}
         for s, v in zip(one.strengths, one.variants, strict=True)
     ]
-    name = one.resource.name
     return {
-        "resource": name,
+        "resource": one.resource.name,
         "now": one.resource.at(required.machine, 1.0),
-        "least": None if one.least is None else _at(required, name, one.strengths[one.least]),
+        "least": None if one.least is None else _at(required.machine, one.resource, one.strengths[one.least]),
         "interval": one.interval,
         "taken_over": None
         if one.takeover is None
-        else _at(required, name, one.strengths[one.takeover]) | {"by": one.variants[one.takeover].bound},
+        else _at(required.machine, one.resource, one.strengths[one.takeover])
+        | {"by": one.variants[one.takeover].bound},
         "tested": tested,
     }
 

@@ -19,7 +19,7 @@ from sim.planning.review.resources import CAPACITY, RESOURCES, Resource, relativ
 from sim.planning.review.target import Level, Target
 from sim.planning.review.variant import Judge, Variant
 
-ALONE: Mapping[Level, list[float]] = {"step": grid(0.25, 16.0, 8), "served": grid(0.5, 8.0, 4)}
+ALONE: Mapping[Level, list[float]] = {"step": grid(0.25, 8.0, 8), "served": grid(0.5, 8.0, 4)}
 """Strengths that are tested, each resource alone; a served one costs a simulated run."""
 TOGETHER: Mapping[Level, list[float]] = {"step": grid(1.0, 8.0, 4), "served": grid(1.0, 8.0, 2)}
 """Strengths of a combination."""
@@ -80,33 +80,30 @@ class Requirement:
 
     Attributes:
         machine: the machine that variants start from: the reviewed one, with capacity to hold the point.
-        capacity: the strength of capacity that holds the point, on a grid of its own; None where none does.
-        now: the machine as it is (with that capacity).
+        capacity: how much more that is, 1 where it holds the point as it is.
+        now: the machine without anything stronger.
     """
 
     target: Target
     machine: Machine
-    capacity: float | None
+    capacity: float
     now: Variant
     alone: tuple[Alone, ...]
     together: Together
 
 
-def requirement(reviewed: Machine, point: Point, target: Target) -> Requirement:
+def requirement(reviewed: Machine, point: Point, target: Target, capacity: float = 1.0) -> Requirement:
     """Inverts one target.
 
-    Raises:
-        UserError: for a target on money where nobody states the chip's purchase price.
+    Args:
+        capacity: what memory is multiplied by beforehand, so that it holds the point.
     """
-    _check_price(reviewed, target)
-    capacity = least_capacity(reviewed, point)
-    raised = max(1.0, capacity or 1.0)
-    base = machine(reviewed.scenario.changed(CAPACITY.sets(reviewed, raised)))
+    base = machine(reviewed.scenario.changed(CAPACITY.sets(reviewed, capacity)))
     judge = Judge(base, point, target)
     strengths = ALONE[target.level]
     chosen = [r for r in RESOURCES if r is not CAPACITY or target.level == "served"]
     alone = tuple(_alone(judge, resource, strengths) for resource in chosen)
-    return Requirement(target, base, capacity, judge.of({}), alone, _together(judge, raised, alone))
+    return Requirement(target, base, capacity, judge.of({}), alone, _together(judge, capacity, alone))
 
 
 def least_capacity(reviewed: Machine, point: Point) -> float | None:
@@ -120,7 +117,12 @@ def least_capacity(reviewed: Machine, point: Point) -> float | None:
     return None if least is None else HOLDING[least]
 
 
-def _check_price(reviewed: Machine, target: Target) -> None:
+def check_price(reviewed: Machine, target: Target) -> None:
+    """Refuses a target on money where nobody states the chip's purchase price.
+
+    Raises:
+        UserError: saying how to state it.
+    """
     chip = reviewed.deployment.cluster.chip
     if chip.capex <= 0 and any(bound.metric.name == "usd/M tokens" for bound in target.bounds):
         raise UserError(

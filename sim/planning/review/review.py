@@ -11,7 +11,7 @@ from sim.planning.review.maps import Maps, maps
 from sim.planning.review.point import Point, point_of
 from sim.planning.review.record import record
 from sim.planning.review.reference import Reference, reference
-from sim.planning.review.requirements import Requirement, requirement
+from sim.planning.review.requirements import Requirement, check_price, least_capacity, requirement
 from sim.planning.review.served import Served, served
 from sim.planning.review.target import parse_target
 from sim.planning.review.variation import Variation, variations
@@ -32,6 +32,7 @@ def _silent(_done: int, _total: int) -> None:
 class Review:
     """Attributes:
     machine: what is reviewed; point: at what; speed: its single steps there.
+    capacity: the least factor on the memory's capacity that holds the point, None where no tested one does.
     served: the point's load simulated, None where it does not fit.
     reference: None where the reviewed cluster is the reference itself.
     """
@@ -39,6 +40,7 @@ class Review:
     machine: Machine
     point: Point
     speed: Speed
+    capacity: float | None
     served: Served | None
     reference: Reference | None
     sureness: Sureness
@@ -80,6 +82,8 @@ def review(
     asked = [parse_target(text) for text in targets]
     point = point_of(scenario, batch, prompt, output)
     reviewed = machine(scenario)
+    for target in asked:
+        check_price(reviewed, target)
     against = reference(reviewed, point, parity)
     wanted = [*asked, *(() if against is None else against.targets)]
     parts, done = 5 + len(wanted), 0
@@ -90,6 +94,7 @@ def review(
         progress(done, parts)
 
     speed, run = reviewed.speed(point), served(reviewed, point)
+    capacity = least_capacity(reviewed, point)
     step()
     sure = sureness(reviewed, point, samples)
     step()
@@ -101,9 +106,21 @@ def review(
     step()
     required: list[Requirement] = []
     for target in wanted:
-        required.append(requirement(reviewed, point, target))
+        required.append(requirement(reviewed, point, target, max(1.0, capacity or 1.0)))
         step()
-    return Review(reviewed, point, speed, run, against, sure, mapped, scaled, varied, tuple(required))
+    return Review(
+        machine=reviewed,
+        point=point,
+        speed=speed,
+        capacity=capacity,
+        served=run,
+        reference=against,
+        sureness=sure,
+        maps=mapped,
+        layouts=scaled,
+        variations=varied,
+        requirements=tuple(required),
+    )
 
 
 def _check(scenario: Scenario, samples: int) -> None:

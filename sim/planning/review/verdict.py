@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from sim.deployment import Parallel
 from sim.planning.review.needs import BOUNDS, figure, needs
-from sim.planning.review.resources import bound_named
+from sim.planning.review.requirements import HOLDING
+from sim.planning.review.resources import CAPACITY, bound_named
 from sim.planning.review.served import Served
 from sim.units import BYTES, TIME, show
 
@@ -50,9 +51,16 @@ def _fit(review: "Review") -> str:
     kept = "" if most == 0 else f"; {most:,} sequences fit"
     return (
         f"{what[:1].upper()}{what[1:]} does not fit: {name} takes {need} on "
-        f"{machine.deployment.parallel.chips} chips of {cluster}{kept}. Speeds of single steps below presume "
-        "memory that holds it."
+        f"{machine.deployment.parallel.chips} chips of {cluster}{kept}. {_capacity(review)} Speeds of single "
+        "steps below presume memory that holds it."
     )
+
+
+def _capacity(review: "Review") -> str:
+    if review.capacity is None:
+        return f"Not even {HOLDING[-1]:g} times the capacity would hold it."
+    text = CAPACITY.text(review.machine, review.capacity)
+    return f"A chip of {text} (× {review.capacity:.3g}) would hold it."
 
 
 def _speeds(review: "Review") -> Iterator[str]:
