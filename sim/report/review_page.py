@@ -51,6 +51,7 @@ def html_review(review: Review) -> str:
         section("Verdict", "".join(f"<p>{text(said)}</p>" for said in verdict(review)), _levels()),
         section("Rooflines", panels(roofs)),
         section("Time by resource", panels(lines)),
+        section("Energy by operator", _energy(review)),
         section("Memory", panels(memory)),
         section("What binds where", panels([binding])),
         section("Scaling", panels([scaling]), _layouts(review)),
@@ -86,7 +87,9 @@ def _cards(review: Review) -> list[tuple[str, str, str]]:
          "simulated"),
         ("1M output tokens", ABSENT if run is None else number(run.usd_per_million, "USD"),
          "simulated, chips owned"),
-        ("An output token", ABSENT if run is None else number(run.joules, "J"), "simulated"),
+        ("An output token", ABSENT if run is None else number(run.joules, "J"),
+         "simulated" if run is None else f"decode {number(run.decode_watts)}, prefill "
+         f"{number(run.prefill_watts)} W a chip"),
     ]  # fmt: skip
 
 
@@ -96,6 +99,24 @@ def _bound(cause: str) -> str:
 
 def _levels() -> str:
     return "".join(f'<p class="note">{text(name)}: {text(said)}</p>' for name, said in LEVELS.items())
+
+
+def _energy(review: Review) -> str:
+    """Of a decode step and of a prompt, above rest: switching alone."""
+    phases = {"decode step": review.speed.decode, "prompt": review.speed.prefill}
+    groups = dict.fromkeys(group for phase in phases.values() for group in phase.energy)
+    rows = [
+        [
+            group.replace("_", " "),
+            *(
+                f"{number(phase.energy.get(group, 0.0), 'J')}, "
+                f"{percent(phase.energy.get(group, 0.0) / sum(phase.energy.values()))}"
+                for phase in phases.values()
+            ),
+        ]
+        for group in sorted(groups, key=lambda g: -phases["decode step"].energy.get(g, 0.0))
+    ]
+    return table(("operators", *(f"a {name}, J of a chip above rest" for name in phases)), rows)
 
 
 def _layouts(review: Review) -> str:

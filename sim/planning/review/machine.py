@@ -34,11 +34,13 @@ class Phase:
     Attributes:
         seconds: how long it takes; light: its busiest resource alone, s.
         causes: s by resource, summing to `seconds`; compute is split into matrix and vector engines.
+        energy: J of a chip above rest by group of operators.
     """
 
     seconds: float
     light: float
     causes: Mapping[str, float]
+    energy: Mapping[str, float]
 
     @property
     def bound(self) -> str:
@@ -110,10 +112,13 @@ class Machine:
     def phase(self, steps: Sequence[StepBreakdown]) -> Phase:
         """Steps one after the other."""
         causes: dict[str, float] = {}
+        energy: dict[str, float] = {}
         for step in steps:
             for cause, seconds in self._causes(step).items():
                 causes[cause] = causes.get(cause, 0.0) + seconds
-        return Phase(sum(s.total for s in steps), sum(s.light for s in steps), causes)
+            for operator in step.operators:
+                energy[operator.group] = energy.get(operator.group, 0.0) + operator.energy
+        return Phase(sum(s.total for s in steps), sum(s.light for s in steps), causes, energy)
 
     def speed(self, point: Point) -> Speed:
         """Everything at a point."""

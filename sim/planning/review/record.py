@@ -96,7 +96,12 @@ def _speed(speed: Speed) -> dict[str, object]:
 
 
 def _phase(phase: Phase) -> dict[str, object]:
-    return {"seconds": phase.seconds, "light_s": phase.light, "by_resource_s": dict(phase.causes)}
+    return {
+        "seconds": phase.seconds,
+        "light_s": phase.light,
+        "by_resource_s": dict(phase.causes),
+        "energy_by_group_j": dict(phase.energy),
+    }
 
 
 def _cell(cell: Cell) -> dict[str, object]:

@@ -30,6 +30,7 @@ class Served:
 
     Attributes:
         usd_per_million: output tokens, the chips owned; joules: per output token.
+        watts: mean of a chip and its share of the box; decode_watts, prefill_watts: in such steps.
         causes: share of busy time by resource.
     """
 
@@ -38,7 +39,9 @@ class Served:
     p99_ttft: float
     usd_per_million: float
     joules: float
-    watts_per_chip: float
+    watts: float
+    decode_watts: float
+    prefill_watts: float
     causes: Mapping[str, float]
 
 
@@ -79,7 +82,9 @@ def served(machine: Machine, point: Point, price: float = 1.0) -> Served | None:
         p99_ttft=field("p99_ttft_ms") / 1e3,
         usd_per_million=hourly / (3600.0 * speed * chips) * 1e6,
         joules=field("joules_per_output_token"),
-        watts_per_chip=watts,
+        watts=watts,
+        decode_watts=field("decode_power_per_chip_w"),
+        prefill_watts=field("prefill_power_per_chip_w"),
         causes=causes if isinstance(causes, dict) else {},  # pyright: ignore[reportUnknownArgumentType]
     )
 
