@@ -38,6 +38,26 @@ RecordsFile = Annotated[
 ]
 
 
+Draws = Annotated[
+    int | None,
+    typer.Option(
+        "--uncertainty",
+        metavar="N",
+        help="Draw what is uncertain N times: bands on the costs, and how often the first is the cheapest.",
+        show_default=False,
+    ),
+]
+BudgetText = Annotated[
+    str | None,
+    typer.Option(
+        "--budget",
+        metavar="AMOUNT",
+        help="'10 MUSD', '400 USD/h', '1 MW' or '4 racks': what each candidate serves with the same.",
+        show_default=False,
+    ),
+]
+
+
 def plan(
     file: PlanFile,
     backend: BackendName = None,
@@ -46,6 +66,8 @@ def plan(
     html: HtmlFile = None,
     scenario: ScenarioTarget = None,
     inferencex: RecordsFile = None,
+    uncertainty: Draws = None,
+    budget: BudgetText = None,
 ) -> None:
     """Find the layout and the number of chips that serve a load within its SLO at least cost."""
     import sim
@@ -53,7 +75,14 @@ def plan(
     require_outputs(file, json, html, scenario, inferencex, role="the plan")
     gc.enable()  # a plan runs long enough for cycles to count
     with progress_bar("layouts") as progress:
-        result = sim.plan(file, backend=backend, workers=workers, progress=progress)
+        result = sim.plan(
+            file,
+            uncertainty=uncertainty or 0,
+            budget=budget,
+            backend=backend,
+            workers=workers,
+            progress=progress,
+        )
     write_json(json, result.to_json())
     if html is not None:
         write_page(html, sim.html_plan(result))
@@ -74,6 +103,8 @@ def _print_plan(out: "Console", result: "PlanResult") -> None:
     for rejected in result.rejected:
         out.print(f"Out, {rejected.candidate}: {rejected.reason}", markup=False)
     out.print(f"{layouts:,} layouts looked at, {simulated} simulated", style="dim", markup=False)
+    _print_certainty(out, result)
+    _print_budget(out, result)
     _print_loss(out, best)
     _print_runner_up(out, result)
     out.print("\nOne replica is started by", markup=False)
@@ -97,6 +128,41 @@ def _row(option: "Option") -> list[str]:
         ("≥ " if option.open else "") + percent(option.headroom),
         "yes" if option.loss.survives else f"+{option.loss.spare_servers} servers",
     ]
+
+
+def _print_certainty(out: "Console", result: "PlanResult") -> None:
+    if not result.certainty:
+        return
+    rows = [
+        [
+            *_row(option)[:2],
+            *(significant(q) for q in (c.usd_per_million.p10, c.usd_per_million.p50, c.usd_per_million.p90)),
+            f"{c.replicas.p10:.0f} … {c.replicas.p90:.0f}",
+            percent(c.fails),
+            percent(c.cheapest),
+        ]
+        for option, c in zip(result.options, result.certainty, strict=True)
+    ]
+    columns = ("fleet", "layout", "USD/1M P10", "P50", "P90", "replicas", "serves not", "cheapest")
+    out.print(table("Under draws of what is uncertain", columns, rows, "llrrrrrr"))
+
+
+def _print_budget(out: "Console", result: "PlanResult") -> None:
+    if not result.spec.budget:
+        return
+    rows = [
+        [
+            f"{fleet.replicas} × {fleet.ranked.screened.layout.parallel.chips} {fleet.candidate}",
+            significant(fleet.served),
+            f"× {fleet.share:.2f}",
+            significant(fleet.bill.usd_per_hour),
+            significant(fleet.bill.watts / 1e3),
+            str(fleet.bill.racks),
+        ]
+        for fleet in result.budget
+    ]
+    columns = ("fleet", "requests/s", "of the load", "USD/h", "kW", "racks")
+    out.print(table(f"With {result.spec.budget}", columns, rows))
 
 
 def _print_loss(out: "Console", best: "Option") -> None:

@@ -7,7 +7,7 @@ from sim.planning.plan.fleet import Interval
 from sim.planning.plan.option import Option
 from sim.planning.plan.result import PlanResult
 from sim.planning.plan.trial import measured
-from sim.report.figure import PALETTE, Chart, Json, axis, rounded
+from sim.report.figure import ORANGE, PALETTE, Chart, Json, axis, rounded
 from sim.report.page import cards, notes, page, panels, section, table
 from sim.report.provenance import scenario_section
 from sim.report.wording import ABSENT, number, percent, text
@@ -17,7 +17,8 @@ from sim.version import __version__
 def html_plan(result: PlanResult) -> str:
     """One self-contained page."""
     best = result.best
-    charts = [_cost(result.options), _pareto(result), _load(result.options)]
+    charts = [_cost(result), _pareto(result), _load(result.options)]
+    charts += [_served(result)] if result.budget else []
     title = f"{result.spec.model} at {result.spec.rate:g} requests/s"
     body = [
         f"<h1>{text(title)}: {text(described(best))}</h1>",
@@ -65,22 +66,63 @@ def _figure(option: Option, name: str) -> str:
     return ABSENT if found is None else number(found.mean)
 
 
-def _cost(options: Sequence[Option]) -> Chart:
-    """Cost per token with its interval, a bar per option."""
+def _cost(result: PlanResult) -> Chart:
+    """Cost per token with its interval, a bar per option, and its band under draws."""
+    options = result.options
     names = [described(option) for option in reversed(options)]
     costs = [option.usd_per_million for option in reversed(options)]
+    drawn = [_drawn(result, names)] if result.certainty else []
+    said = f"; the first is cheapest in {100 * result.certainty[0].cheapest:.0f} % of draws" if drawn else ""
     return Chart(
         "cost",
-        "Cost of 1M output tokens, with the 95 % interval over replications",
+        f"Cost of 1M output tokens, with the 95 % interval over replications{said}",
         [
             {
                 "type": "bar", "orientation": "h", "y": names, "x": rounded([c.mean for c in costs]),
                 "error_x": {"type": "data", "array": rounded([c.high - c.mean for c in costs])},
                 "marker": {"color": PALETTE[0]}, "hovertemplate": "%{y}: %{x:,.4~g} USD<extra></extra>",
-            }
+                "showlegend": False,
+            },
+            *drawn,
         ],
         {"xaxis": axis("USD per 1M output tokens", rangemode="tozero"), "yaxis": axis("")},
         height=80 + 36 * len(options),
+        wide=True,
+    )  # fmt: skip
+
+
+def _drawn(result: PlanResult, names: Sequence[str]) -> Json:
+    """The band of each option's cost under draws, in the order of the names."""
+    bands = [certainty.usd_per_million for certainty in reversed(result.certainty)]
+    return {
+        "type": "scatter", "mode": "markers", "name": "P10, P50, P90 under draws", "y": list(names),
+        "x": rounded([band.p50 for band in bands]),
+        "error_x": {"type": "data", "symmetric": False, "color": ORANGE,
+                    "array": rounded([band.p90 - band.p50 for band in bands]),
+                    "arrayminus": rounded([band.p50 - band.p10 for band in bands])},
+        "marker": {"color": ORANGE, "size": 8},
+        "hovertemplate": "%{y}: %{x:,.4~g} USD at P50<extra></extra>",
+    }  # fmt: skip
+
+
+def _served(result: PlanResult) -> Chart:
+    """What each candidate serves with the same budget."""
+    fleets = result.budget[::-1]
+    return Chart(
+        "budget",
+        f"With {result.spec.budget}: requests/s at the knee of the largest fleet of each candidate",
+        [
+            {
+                "type": "bar", "orientation": "h", "marker": {"color": PALETTE[2]},
+                "y": [
+                    f"{f.replicas} × {f.ranked.screened.layout.parallel.chips} {f.candidate}" for f in fleets
+                ],
+                "x": rounded([fleet.served for fleet in fleets]),
+                "hovertemplate": "%{y}: %{x:,.4~g} requests/s<extra></extra>",
+            }
+        ],
+        {"xaxis": axis("requests/s", rangemode="tozero"), "yaxis": axis("")},
+        height=80 + 36 * len(fleets),
         wide=True,
     )  # fmt: skip
 

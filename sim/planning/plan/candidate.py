@@ -11,12 +11,14 @@ from sim.deployment.schema import PrecisionSpec
 from sim.documents import Document
 from sim.errors import UserError
 from sim.figures import Resolution
-from sim.hardware import resolve_cluster
+from sim.hardware import read_cluster, resolve_cluster
 from sim.hardware.chip import Chip
+from sim.hardware.schema import ChipProfile
 from sim.models import build_model
 from sim.planning.evaluate import Task
 from sim.planning.identity import canonical
 from sim.planning.money import check_price
+from sim.planning.plan.engine import engine_of
 from sim.planning.plan.estimate import Estimate, estimate
 from sim.planning.plan.schema import CandidateSpec, PlanSpec
 from sim.planning.plan.space import Bounds, Layout, Screened, Screening, bounds, screen
@@ -88,9 +90,10 @@ def answered(question: Question) -> Candidate:
     templates = [laid_out(s.spec.deployment, model, cluster) for s in _variants(spec, scenario, cluster.chip)]
     requests = generate(scenario.spec.workload, scenario.spec.seed, base)
     load = traffic(requests, templates[0].engine.enable_prefix_caching)
-    asked = _asked(spec)
+    asked = asked_of(spec)
     screening = screen(templates, load, asked, spec.max_chips)
-    ranked, estimated = _ranked(spec, screening, load, asked)
+    most = math.inf if spec.budget else spec.max_chips
+    ranked, estimated = _ranked(spec, screening, load, asked, most)
     return Candidate(chosen.name, scenario, templates[0], load, screening, estimated, tuple(ranked))
 
 
@@ -116,7 +119,7 @@ def layout_sets(layout: Layout) -> list[str]:
     ]
 
 
-def _asked(spec: PlanSpec) -> Bounds:
+def asked_of(spec: PlanSpec) -> Bounds:
     """Bounds on single requests: the SLO's, and percentile bounds that say more."""
     asked = bounds(spec.slo)
     tpot = [
@@ -128,10 +131,13 @@ def _asked(spec: PlanSpec) -> Bounds:
 
 
 def _scenario(spec: PlanSpec, chosen: CandidateSpec, base: Path, name: str) -> Scenario:
+    engine = engine_of(
+        ChipProfile.model_validate(read_cluster(chosen.cluster, base)["chip"]), spec.engine, chosen.engine
+    )
     tree: dict[str, object] = {
         "model": spec.model,
         "cluster": chosen.cluster,
-        "deployment": {"engine": spec.engine},
+        "deployment": {"engine": engine},
         "workload": {"num_requests": SAMPLE} | spec.workload,
         "seed": spec.seed,
     }
@@ -173,11 +179,16 @@ def _multiplies(chip: Chip, precision: Precision) -> bool:
     return True
 
 
-def _ranked(spec: PlanSpec, screening: Screening, load: Traffic, asked: Bounds) -> tuple[list[Ranked], int]:
+def _ranked(
+    spec: PlanSpec, screening: Screening, load: Traffic, asked: Bounds, most: float
+) -> tuple[list[Ranked], int]:
     """The layouts that need the fewest chips by estimate, and how many were estimated.
 
     An estimate never exceeds its bound, so that a layout whose bound already needs more chips than the last
     of the best cannot be one of them.
+
+    Args:
+        most: chips that a fleet may have.
     """
     wanted = spec.search.simulate
     best: list[Ranked] = []
@@ -185,14 +196,14 @@ def _ranked(spec: PlanSpec, screening: Screening, load: Traffic, asked: Bounds) 
     by_bound = sorted(screening.kept, key=lambda s: (_needed(spec.rate, s.rate, s), -s.rate / _chips(s)))
     for screened in by_bound:
         least = _needed(spec.rate, screened.rate, screened)
-        if least > spec.max_chips or (len(best) >= wanted and least > best[wanted - 1].chips):
+        if least > most or (len(best) >= wanted and least > best[wanted - 1].chips):
             break
         found = estimate(screened, load, asked)
         estimated += 1
         if found is None:
             continue
         ranked = Ranked(screened, found, math.ceil(spec.rate / found.rate))
-        if ranked.chips <= spec.max_chips:
+        if ranked.chips <= most:
             best.append(ranked)
             best.sort(key=lambda r: (r.chips, -r.estimate.rate / _chips(r.screened)))
     return best[:wanted], estimated

@@ -9,7 +9,9 @@ from pathlib import Path
 from sim.errors import UserError
 from sim.planning.executors import Executor, make_executor
 from sim.planning.money import billed_chips
+from sim.planning.plan.budget import Affordable, Budget, affordable, parse_budget
 from sim.planning.plan.candidate import Candidate, Question, Ranked, answered, replica
+from sim.planning.plan.certainty import certainties
 from sim.planning.plan.choose import Run, Share, attempted, fleet_option
 from sim.planning.plan.knee import Knee, KneeTask, find_knee
 from sim.planning.plan.launch import launch_commands
@@ -17,6 +19,7 @@ from sim.planning.plan.option import Option
 from sim.planning.plan.result import PlanResult, Rejected, Searched, runner_up_needs
 from sim.planning.plan.schema import PlanSpec, read_plan
 from sim.planning.plan.trial import Replica, Trial
+from sim.planning.uncertainty.spread import FEWEST
 
 CONFIRMED = 2
 """Fleets of each candidate that are confirmed by replications."""
@@ -40,6 +43,8 @@ class _Contender:
 def plan(
     path: str | Path,
     *,
+    uncertainty: int = 0,
+    budget: str | None = None,
     backend: str | None = None,
     workers: int | None = None,
     progress: Progress = _silent,
@@ -48,6 +53,8 @@ def plan(
 
     Args:
         path: the plan file.
+        uncertainty: draws of what is uncertain, for bands on the costs and on the ranking; 0: none.
+        budget: in place of the file's.
         backend, workers: where runs are made, as of `sim.sweep`.
         progress: called with (searches done, searches in all).
     Raises:
@@ -55,14 +62,24 @@ def plan(
     """
     path = Path(path)
     spec = read_plan(path)
+    if budget is not None:
+        spec = spec.model_copy(update={"budget": budget})
+    if 0 < uncertainty < FEWEST:
+        raise UserError(f"--uncertainty {uncertainty}: at least {FEWEST} draws are needed")
     with closing(make_executor(backend, workers)) as executor:
-        return run_plan(spec, path.parent, path.name, executor, progress)
+        return run_plan(spec, path.parent, path.name, executor, progress, uncertainty)
 
 
 def run_plan(
-    spec: PlanSpec, base: Path, name: str, executor: Executor, progress: Progress = _silent
+    spec: PlanSpec,
+    base: Path,
+    name: str,
+    executor: Executor,
+    progress: Progress = _silent,
+    samples: int = 0,
 ) -> PlanResult:
     """Answers a question that has been read."""
+    budget = parse_budget(spec.budget, spec.money) if spec.budget else None
     questions = [Question(spec, chosen, base, name) for chosen in spec.clusters]
     with closing(executor.results(answered, questions)) as found:
         by_name = {c.name: c for c in found}
@@ -89,6 +106,7 @@ def run_plan(
             + "; ".join(f"{r.candidate}: {r.reason}" for r in rejected)
         )
     options.sort(key=lambda option: (option.usd_per_million.mean, -option.headroom))
+    certainty = certainties(spec, by_name, options, samples, executor) if samples else ()
     winner = options[0]
     chosen = next(c for c in candidates if c.name == winner.candidate)
     engine = chosen.template.engine
@@ -110,7 +128,21 @@ def run_plan(
         ),
         runner_up=runner_up_needs(spec, options),
         knees=knees,
+        certainty=certainty,
+        budget=() if budget is None else _affordable(spec, budget, contenders, knees),
     )
+
+
+def _affordable(
+    spec: PlanSpec, budget: Budget, contenders: dict[str, _Contender], knees: dict[str, Knee]
+) -> tuple[Affordable, ...]:
+    """The fleet of each candidate that serves most within the budget, the best first."""
+    best: dict[str, Affordable] = {}
+    for key, contender in contenders.items():
+        found = affordable(spec, budget, contender.candidate, contender.ranked, knees[key])
+        if found is not None and (found.candidate not in best or found.served > best[found.candidate].served):
+            best[found.candidate] = found
+    return tuple(sorted(best.values(), key=lambda fleet: -fleet.served))
 
 
 def _knees(

@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from sim.planning.plan.budget import Affordable
+from sim.planning.plan.certainty import Certainty
 from sim.planning.plan.inferencex import inferencex_records
 from sim.planning.plan.knee import Knee
 from sim.planning.plan.option import Option
@@ -56,6 +58,8 @@ class PlanResult:
         scenario: one replica of it at its share of the load, ready to be run.
         launch: engine → command line of one replica.
         knees: every simulated layout's search.
+        certainty: of each option, where draws were asked for.
+        budget: the largest fleet of each candidate within the budget, the one that serves most first.
     """
 
     name: str
@@ -67,6 +71,8 @@ class PlanResult:
     launch: Mapping[str, str]
     runner_up: RunnerUp | None
     knees: Mapping[str, Knee]
+    certainty: tuple[Certainty, ...] = ()
+    budget: tuple[Affordable, ...] = ()
 
     @property
     def best(self) -> Option:
@@ -86,6 +92,8 @@ class PlanResult:
             "searched": [asdict(s) for s in self.searched],
             "runner_up": None if self.runner_up is None else asdict(self.runner_up),
             "launch": dict(self.launch),
+            "uncertainty": [asdict(c) for c in self.certainty] or None,
+            "budget": {"written": self.spec.budget, "fleets": [fleet.to_json() for fleet in self.budget]},
         }
 
     def inferencex(self) -> list[dict[str, object]]:

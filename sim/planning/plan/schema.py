@@ -27,6 +27,10 @@ class CandidateSpec(BaseModel):
     cluster: str = Field(description="catalogue name, or a path relative to the plan")
     name: str = Field(default="", description="what it is called in tables; left out: the cluster's name")
     set: Sets = Field(default_factory=dict[str, object], description="path → value, as of --set")
+    engine: dict[str, object] = Field(
+        default_factory=dict[str, object],
+        description="as in a deployment; left out: the plan's, and on an NPU its vendor's family",
+    )
 
 
 class SearchSpec(BaseModel):
@@ -76,6 +80,10 @@ class PlanSpec(BaseModel):
     )
     search: SearchSpec = Field(default_factory=SearchSpec)
     money: Money = Field(default_factory=Rental, description="how cost is counted")
+    budget: str = Field(
+        default="",
+        description="'10 MUSD', '400 USD/h', '1 MW' or '4 racks': what each candidate serves with it",
+    )
     seed: Annotated[int, Field(ge=0, strict=True)] = 0
 
     @field_validator("percentiles")

@@ -1,0 +1,149 @@
+"""How sure a plan's ranking is: every fleet's cost under draws of what is uncertain about it.
+
+    knee(draw)     = knee · estimate(draw) / estimate
+    replicas(draw) = ⌈rate / knee(draw)⌉
+    cost(draw)     = bill of those replicas at the drawn prices / output tokens
+
+The knee of one simulated search is moved by what the draw does to the timer's estimate of the same layout
+(`sim.planning.plan.estimate`): a search per draw would take hours, and the two see the same figures. Power
+stays that of the simulated runs. A draw in which the layout does not fit, or one decode is too slow, serves
+nothing: its cost is infinite. Figures of a family's kernels, of the site and of prices by one name are drawn
+alike for all candidates, figures of a chip or a cluster for that one alone.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sim.errors import UserError
+from sim.figures import Resolution
+from sim.hardware.chip import Chip
+from sim.planning.executors import Executor
+from sim.planning.money import Bill, bill
+from sim.planning.plan.candidate import Candidate, asked_of
+from sim.planning.plan.estimate import estimate
+from sim.planning.plan.option import Option
+from sim.planning.plan.schema import PlanSpec
+from sim.planning.uncertainty.factors import Factor, draws, ranged
+from sim.planning.uncertainty.spread import Band, band
+from sim.scenario.prepared import prepare
+from sim.scenario.scenario import Scenario
+
+_SHARED = ("cluster.chip.kernels.", "deployment.", "money.")
+"""Figures that are a family's or the site's rather than the candidate's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certainty:
+    """How sure a fleet's cost is.
+
+    Attributes:
+        usd_per_million: per million output tokens, P10, P50 and P90 over the draws that serve the load.
+        replicas: likewise; fails: share of draws in which the layout serves nothing.
+        cheapest: share of draws in which this fleet is the cheapest of all.
+    """
+
+    usd_per_million: Band
+    replicas: Band
+    fails: float
+    cheapest: float
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """One fleet to be drawn `samples` times; `scenario`: one replica's."""
+
+    spec: PlanSpec
+    candidate: Candidate
+    option: Option
+    scenario: Scenario
+    samples: int
+
+
+def certainties(
+    spec: PlanSpec,
+    candidates: Mapping[str, Candidate],
+    options: Sequence[Option],
+    samples: int,
+    executor: Executor,
+) -> tuple[Certainty, ...]:
+    """One for each option, in their order."""
+    doubts = [
+        Doubt(spec, candidates[o.candidate], o, candidates[o.candidate].scenario.changed(o.sets), samples)
+        for o in options
+    ]
+    drawn: dict[int, list[tuple[float, int]]] = {}
+    with closing(executor.results(_numbered, list(enumerate(doubts)))) as found:
+        drawn.update(found)
+    rows = [drawn[place] for place in range(len(options))]
+    costs = np.array([[cost for cost, _ in row] for row in rows], np.float64)
+    least = costs.min(axis=0)
+    cheapest = np.isfinite(least) & (costs == least)
+    cheapest[1:] &= ~np.logical_or.accumulate(cheapest, axis=0)[:-1]  # of equals the first
+    shares: list[float] = cheapest.mean(axis=1).tolist()
+    return tuple(_certainty(row, share) for row, share in zip(rows, shares, strict=True))
+
+
+def _certainty(row: Sequence[tuple[float, int]], cheapest: float) -> Certainty:
+    serving = [(cost, replicas) for cost, replicas in row if math.isfinite(cost)]
+    known = serving or [(math.inf, 0)]
+    costs, replicas = [cost for cost, _ in known], [float(n) for _, n in known]
+    none = Band(math.inf, math.inf, math.inf)
+    bands = (band(costs), band(replicas)) if serving else (none, none)
+    return Certainty(*bands, fails=1.0 - len(serving) / len(row), cheapest=cheapest)
+
+
+def _numbered(task: tuple[int, Doubt]) -> tuple[int, list[tuple[float, int]]]:
+    return task[0], drawn_costs(task[1])
+
+
+def drawn_costs(doubt: Doubt) -> list[tuple[float, int]]:
+    """(USD per million output tokens, replicas) of each draw; infinite where nothing is served."""
+    spec, option, cluster = doubt.spec, doubt.option, doubt.candidate.template.cluster
+    tokens_per_s = option.bill.usd_per_hour / 3600.0 / option.usd_per_million.mean * 1e6
+    prices = Resolution("money")
+    _bill(doubt, cluster.chip, option.replicas, prices)
+    known = ranged({**prepare(doubt.scenario.drawn({})).figures, **prices.figures})
+    streams = [_stream(factor, cluster.name) for factor in known]
+    found: list[tuple[float, int]] = []
+    for row in draws(streams, doubt.samples, spec.seed).tolist():
+        draw = {factor.name: u for factor, u in zip(known, row, strict=True)}
+        drawn = _drawn(doubt, draw)
+        if drawn is None:
+            found.append((math.inf, 0))
+            continue
+        chip, faster = drawn
+        replicas = math.ceil(spec.rate / (option.knee * faster) - 1e-9)
+        fleet = _bill(doubt, chip, replicas, Resolution("money", draw))
+        found.append((fleet.usd_per_hour / 3600.0 / tokens_per_s * 1e6, replicas))
+    return found
+
+
+def _drawn(doubt: Doubt, draw: Mapping[str, float]) -> tuple[Chip, float] | None:
+    """(the chip, estimate / estimate without a draw); None where the draw serves nothing."""
+    ranked = doubt.option.ranked
+    try:
+        deployment = prepare(doubt.scenario.drawn(draw)).deployment
+    except UserError:
+        return None
+    screened = replace(ranked.screened, deployment=deployment, rate=math.inf)
+    moved = estimate(screened, doubt.candidate.load, asked_of(doubt.spec))
+    return None if moved is None else (deployment.cluster.chip, moved.rate / ranked.estimate.rate)
+
+
+def _bill(doubt: Doubt, chip: Chip, replicas: int, resolution: Resolution) -> Bill:
+    option, cluster = doubt.option, doubt.candidate.template.cluster
+    rest = cluster.chip.power.idle + cluster.overhead_power
+    power = option.figures.get("mean_power_per_chip_w")
+    watts = cluster.chip.power.tdp + cluster.overhead_power if power is None else power.mean
+    chips = replicas * option.ranked.screened.layout.parallel.chips
+    return bill(doubt.spec.money, chip, chips, cluster.server, watts, rest, resolution)
+
+
+def _stream(factor: Factor, cluster: str) -> str:
+    """The name of a factor's random stream: its own, or, of what is the candidate's alone, with its name."""
+    shared = factor.name.startswith(_SHARED) or not factor.name.startswith("cluster.")
+    return factor.name if shared else f"{cluster}:{factor.name}"
