@@ -1,10 +1,13 @@
 """Sums over a step: whole steps composed of measured tables, against the same operators as priced."""
 
+import json
 from collections import defaultdict
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from sim.cli import execute
 from sim.deployment.deploy import laid_out
 from sim.deployment.schema import DeploymentSpec
 from sim.models import load_model
@@ -91,3 +94,23 @@ def test_groups_of_steps_come_worst_first_with_their_bias() -> None:
     groups = step_agreement(step_sums(silicon(1.25), parameters("profile")), ("chip", "phase"))
     assert {(a.keys["chip"], a.keys["phase"]) for a in groups} == {("h100", "decode"), ("h100", "prefill")}
     assert all(a.bias == pytest.approx(-20.0, abs=1e-6) for a in groups)
+
+
+def test_the_command_prints_sums_over_a_step_and_writes_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = [write_csv(tmp_path / f"{rows.table}.csv", rows) for rows in silicon(1.25)]
+    assert execute(["validate", "operators", *map(str, paths), "--json", str(tmp_path / "r.json")]) == 0
+    assert "Sum over a step" in capsys.readouterr().out
+    steps = json.loads((tmp_path / "r.json").read_text())["steps"]
+    assert {row["phase"] for row in steps["rows"]} == {"decode", "prefill"}
+    assert all(group["bias"] == pytest.approx(-20.0, abs=1e-3) for group in steps["overall"])
+
+
+def write_csv(path: Path, rows: Rows) -> Path:
+    lines = [
+        ",".join(rows.columns),
+        *(",".join(map(str, row)) for row in zip(*rows.columns.values(), strict=True)),
+    ]
+    path.write_text("\n".join(lines))
+    return path

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sim
+from sim.cli import execute
 from sim.deployment import Deployment
 from sim.errors import UserError
 from sim.hardware import load_chip
@@ -400,3 +401,11 @@ def test_csv_and_parquet_hold_the_same_table(tmp_path: Path) -> None:
     for name in ("m", "n", "k", "latency_us"):
         assert one.rows.numbers(name).tolist() == other.rows.numbers(name).tolist()
     assert one.rows.words("dtype").tolist() == other.rows.words("dtype").tolist()
+
+
+def test_explain_prints_who_priced_what(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert execute(["explain", str(scenario(tmp_path)), "--decode", "4", "--context", "100"]) == 0
+    printed = capsys.readouterr().out
+    assert "priced" in printed
+    assert "border" in printed
+    assert "Measured tables price 0.0 % of the time inside what they measured" in " ".join(printed.split())
