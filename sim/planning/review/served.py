@@ -3,7 +3,7 @@
 Prompts are of the point's length; answers are spread evenly over half to one and a half times theirs, so
 that users do not finish together. A run serves `ROUNDS` requests per user and is read in its steady part.
 
-    USD per 1M output tokens = USD per hour of the replica's chips, owned / tokens per hour
+    USD per 1M output tokens = USD per hour of an owned chip / its tokens per hour, servers full of replicas
 """
 
 import math
@@ -46,14 +46,14 @@ class Served:
 
 
 def loaded(scenario: Scenario, point: Point) -> Scenario:
-    """The scenario under the point's load."""
+    """One replica of the scenario under the point's load."""
     shortest, longest = max(1, point.output // 2), max(1, point.output + point.output // 2)
     return scenario.changed([
         f"workload={{arrivals: {{process: closed, concurrency: {point.batch}}}, "
         f"prompt_tokens: {{distribution: constant, value: {point.prompt}}}, "
         f"output_tokens: {{distribution: uniform, low: {shortest}, high: {longest}}}, "
         f"num_requests: {max(FEWEST_REQUESTS, ROUNDS * point.batch)}}}",
-        "slo=null",
+        "deployment.replicas=1", "slo=null",
     ])  # fmt: skip
 
 
@@ -72,15 +72,13 @@ def served(machine: Machine, point: Point, price: float = 1.0) -> Served | None:
         found = measured(record, name)
         return math.nan if found is None else found
 
-    chips = machine.deployment.parallel.chips * machine.deployment.replicas
     speed, watts = field("tokens_per_s_per_chip"), field("mean_power_per_chip_w")
-    hourly = usd_per_hour(machine, chips, watts, price)
     causes = record.get("time_by_resource")
     return Served(
         tokens_per_s_per_user=field("tokens_per_s_per_user"),
         tokens_per_s_per_chip=speed,
         p99_ttft=field("p99_ttft_ms") / 1e3,
-        usd_per_million=hourly / (3600.0 * speed * chips) * 1e6,
+        usd_per_million=usd_per_hour(machine, watts, price) / (3600.0 * speed) * 1e6,
         joules=field("joules_per_output_token"),
         watts=watts,
         decode_watts=field("decode_power_per_chip_w"),
@@ -89,13 +87,15 @@ def served(machine: Machine, point: Point, price: float = 1.0) -> Served | None:
     )
 
 
-def usd_per_hour(machine: Machine, chips: int, watts: float, price: float = 1.0) -> float:
-    """Cost of owning the chips, whole servers; NaN where nobody states the chip's purchase price."""
+def usd_per_hour(machine: Machine, watts: float, price: float = 1.0) -> float:
+    """Cost of owning a chip of a busy server; NaN where nobody states the chip's purchase price.
+
+    Args:
+        watts: mean power of a chip and its share of the box; price: factor on its purchase price.
+    """
     cluster = machine.deployment.cluster
     if cluster.chip.capex <= 0 or math.isnan(watts):
         return math.nan
-    idle = cluster.chip.power.idle + cluster.overhead_power
-    paid = Figure(price * cluster.chip.capex, USD)
-    money = Ownership(form="ownership", capex=paid)
-    cost = bill(money, cluster.chip, chips, cluster.server, watts, idle, Resolution("money"))
-    return cost.usd_per_hour
+    money = Ownership(form="ownership", capex=Figure(price * cluster.chip.capex, USD))
+    chips = cluster.server
+    return bill(money, cluster.chip, chips, chips, watts, watts, Resolution("money")).usd_per_hour / chips

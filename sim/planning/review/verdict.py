@@ -43,7 +43,7 @@ def _fit(review: "Review") -> str:
     need = f"{show(stage.needed, BYTES)} of {show(stage.usable, BYTES)} that a chip may use"
     if review.speed.fits:
         return (
-            f"{name} fits on {machine.deployment.parallel.chips} chips of {cluster}: weights and "
+            f"{name} fits on {counted(machine.deployment.parallel.chips)} of {cluster}: weights and "
             f"activations take {need}; {most:,} sequences of {point.context:,} tokens fit at once, "
             f"{point.batch:,} are asked."
         )
@@ -51,8 +51,8 @@ def _fit(review: "Review") -> str:
     kept = "" if most == 0 else f"; {most:,} sequences fit"
     return (
         f"{what[:1].upper()}{what[1:]} does not fit: {name} takes {need} on "
-        f"{machine.deployment.parallel.chips} chips of {cluster}{kept}. {_capacity(review)} Speeds of single "
-        "steps below presume memory that holds it."
+        f"{counted(machine.deployment.parallel.chips)} of {cluster}{kept}. {_capacity(review)} Speeds of "
+        "single steps below presume memory that holds it."
     )
 
 
@@ -128,8 +128,8 @@ def _against(review: "Review") -> Iterator[str]:
     chip = speed.tokens_per_s_per_chip / other.speed.tokens_per_s_per_chip
     user = speed.tokens_per_s_per_user / other.speed.tokens_per_s_per_user
     yield (
-        f"Against {chips} chips of {other.name}: {figure(user)} times its tokens/s per user, {figure(chip)} "
-        f"times its tokens/s per chip, {figure(prefill)} times its prompt tokens/s per chip (single steps)."
+        f"Against {counted(chips)} of {other.name}: {figure(user)} times its tokens/s per user, "
+        f"{figure(chip)} times its tokens/s per chip, {figure(prefill)} times its prompt tokens/s per chip (single steps)."
     )
 
 
@@ -141,6 +141,11 @@ def _scaling(review: "Review") -> Iterator[str]:
                 f"On as many chips {described(found.parallel)} serves a user faster: "
                 f"{figure(found.tokens_per_s_per_user)} tokens/s (single steps)."
             )
+
+
+def counted(chips: int) -> str:
+    """'8 chips'."""
+    return "1 chip" if chips == 1 else f"{chips} chips"
 
 
 def described(parallel: Parallel) -> str:
