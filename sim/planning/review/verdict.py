@@ -129,7 +129,8 @@ def _against(review: "Review") -> Iterator[str]:
     user = speed.tokens_per_s_per_user / other.speed.tokens_per_s_per_user
     yield (
         f"Against {counted(chips)} of {other.name}: {figure(user)} times its tokens/s per user, "
-        f"{figure(chip)} times its tokens/s per chip, {figure(prefill)} times its prompt tokens/s per chip (single steps)."
+        f"{figure(chip)} times its tokens/s per chip, {figure(prefill)} times its prompt tokens/s per chip "
+        "(single steps)."
     )
 
 
