@@ -32,7 +32,8 @@ validate: $(DEV)
 	$(BIN)/bandwall validate scheduler "$(SHARED)"/conformance/open/*.json.gz
 	$(BIN)/bandwall validate memory "$(SHARED)"/dram/reference.csv --configs "$(SHARED)"/dram/configs
 	$(BIN)/python docs/fidelity_tables.py "$(SHARED)"/opdata/open
-	$(BIN)/bandwall validate serving "$(SHARED)"/validation/cases.jsonl
+	$(BIN)/bandwall validate serving "$(SHARED)"/validation/cases.jsonl --json $(VENV)/serving.json
+	$(BIN)/python docs/serving_tables.py $(VENV)/serving.json
 	$(BIN)/bandwall validate network "$(SHARED)"/opdata/open/comm.parquet "$(SHARED)"/opdata/open/moe_a2a.parquet
 
 # The scenario reference and the JSON Schema follow from the schemas; tests say when they are out of date.

@@ -16,6 +16,7 @@ from sim.errors import UserError
 from sim.serving.records import RunResult
 from sim.validation.serving import validate_serving
 from sim.validation.serving.cases import MeasuredCase, read_cases
+from sim.validation.serving.goals import goals
 from sim.validation.serving.layout import cluster_of, stated_layout
 from sim.validation.serving.measures import measure
 from sim.validation.serving.names import catalogue_chip, catalogue_model, engine_of, nearest_version
@@ -243,7 +244,9 @@ def test_metric_names_are_understood_as_their_sources_mean_them():
     assert measure("scheduled_rps") is None
 
 
-def row(identity: str = "a", measured: float = 10.0, simulated: float = 11.0, **changes: str) -> ServingRow:
+def row(
+    identity: str = "a", measured: float = 10.0, simulated: float = 11.0, **changes: object
+) -> ServingRow:
     keys = {
         "metric": "tpot_mean_ms", "category": "x", "model": "m", "gpu": "g", "engine": "e", "regime": "low",
         "label": "b1 x", "quality": "A", "source": "s", "configuration": identity, "group": "load",
@@ -450,3 +453,44 @@ def test_the_command_prints_the_worst_first_and_writes_what_is_asked_for(tmp_pat
     assert all(out.stat().st_size > 100 for out in outputs)
     assert execute(["validate", "serving", str(tmp_path / "none.jsonl")]) == 2
     assert "cannot be read" in capsys.readouterr().err
+
+
+def test_a_servers_rates_are_those_of_the_second_half_of_its_arrivals(tmp_path):
+    server = {"request_rate": 20.0, "concurrency": None, "isl": 200, "osl": 80}
+    changes = {"category_label": "c3 MLPerf server", "workload": server}
+    asked = metrics(output_tps_total=1600.0, achieved_rps=20.0)
+    rows = validate_serving([catalogue(tmp_path, case(**changes, metrics=asked))]).rows
+    by_metric = {r.metric: r.simulated for r in rows}
+    assert by_metric["achieved_rps"] == pytest.approx(20.0, rel=0.05)
+    assert by_metric["output_tps_total"] == pytest.approx(80 * by_metric["achieved_rps"], rel=1e-9)
+    assert all(r.kept_up for r in rows)
+
+
+def test_a_server_that_falls_behind_is_marked_and_left_out_of_a_cell(tmp_path):
+    server = {"request_rate": 2000.0, "concurrency": None, "isl": 200, "osl": 80}
+    flood = case(category_label="c3 MLPerf server", workload=server)
+    report = validate_serving([catalogue(tmp_path, flood, case(id="loop"))])
+    assert {r.id: r.kept_up for r in report.rows} == {"one": False, "loop": True}
+    assert [r["kept_up"] for r in report.to_json()["rows"]] == [r.kept_up for r in report.rows]
+    behind = row(metric="ttft_mean_ms", regime="near_saturation", kept_up=False)
+    found = {goal.name: goal.all for goal in goals([behind])}
+    assert found["TTFT, near saturation"] is not None
+    assert found["TTFT, near saturation, kept up"] is None
+
+
+def test_what_is_measured_without_a_server_has_no_front_end(tmp_path):
+    for label, has in (
+        ("b1 single engine", True),
+        ("b2 offline max throughput", False),
+        ("c3 MLPerf server", False),
+    ):
+        workload = {"request_rate": 5.0} if label[:2] == "c3" else {}
+        spec = built(tmp_path, category_label=label, workload=workload).scenario.spec
+        assert (spec.deployment.engine.host.front_end.latency.value > 0) == has
+
+
+def test_answers_vary_where_a_catalogue_only_assumes_one_length(tmp_path):
+    stated, assumed = ({"isl_osl_note": note} for note in ("nominal", "fixed lengths assumed"))
+    lengths = [built(tmp_path, workload=w).scenario.spec.workload.output_tokens for w in (stated, assumed)]
+    assert [one.distribution for one in lengths] == ["constant", "uniform"]
+    assert (lengths[1].low, lengths[1].high) == (36, 44)

@@ -22,6 +22,7 @@ _LATENCY = re.compile(r"(ttft|tpot|itl|e2e)_(?:derived_)?(mean|unspec|p\d+)_ms")
 _RATE = re.compile(r"(output|input|total|throughput)_(?:unspec_)?tps(?:_(total|per_gpu|per_node))?")
 _PREFILL = "prefill_batch_p50_ms"
 _NODE = 8
+_SERVER = "c3"
 _CHUNKED_STREAM = "per stream chunk"
 
 
@@ -62,13 +63,16 @@ def simulated(
         known = measure(name)
         if known is None or (known.what == "itl" and _CHUNKED_STREAM in case.notes):
             continue
-        value = _value(known, run, itl, replicas, case.devices or 1)
+        value = _value(case, known, run, itl, replicas)
         if np.isfinite(value) and value > 0:
             values[name] = value
     return values
 
 
-def _value(known: Measure, run: RunResult, itl: Mapping[str, float], replicas: int, devices: int) -> float:
+def _value(
+    case: MeasuredCase, known: Measure, run: RunResult, itl: Mapping[str, float], replicas: int
+) -> float:
+    devices = case.devices or 1
     requests = run.requests
     if known.what == "itl":
         kind = {"p50": "median"}.get(known.statistic, known.statistic)
@@ -79,7 +83,8 @@ def _value(known: Measure, run: RunResult, itl: Mapping[str, float], replicas: i
         return 1e3 * statistic_of(column, known.statistic)
     if known.what == "duration":
         return run.duration
-    done = np.isfinite(requests.finish)
+    start, end = _counted(case, run)
+    done = (requests.finish > start) & (requests.finish <= end)
     prompt, output = requests.prompt_tokens[done].sum(), requests.output_tokens[done].sum()
     amounts = {
         "output_tps": output,
@@ -87,8 +92,17 @@ def _value(known: Measure, run: RunResult, itl: Mapping[str, float], replicas: i
         "total_tps": prompt + output,
         "request_rate": done.sum(),
     }
-    rate = float(amounts[known.what]) * replicas / run.duration if run.duration > 0 else float("nan")
+    rate = float(amounts[known.what]) * replicas / (end - start) if end > start else float("nan")
     return rate * known.per_chips / devices if known.per_chips else rate
+
+
+def _counted(case: MeasuredCase, run: RunResult) -> tuple[float, float]:
+    """From when to when ended requests count for a rate: of a server, which runs much longer than is
+    simulated, the second half of the time in which requests arrive; else the whole run."""
+    if case.label[:2] != _SERVER:
+        return 0.0, run.duration
+    last = float(run.requests.arrival.max())
+    return last / 2, last
 
 
 def statistic_of(values: np.ndarray, statistic: str) -> float:

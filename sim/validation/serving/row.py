@@ -14,6 +14,8 @@ class ServingRow:
         engine: family; regime: low, middle or near_saturation.
         configuration: what two sites have to agree in to have measured the same; source: who measured.
         group: configurations of one group ran the same model under the same load.
+        kept_up: whether the simulated deployment served what arrived; where it did not, its queue grew
+            for as long as requests came, and its latencies say how long that was.
     """
 
     id: str
@@ -30,6 +32,7 @@ class ServingRow:
     group: str
     measured: float
     simulated: float
+    kept_up: bool = True
 
     @property
     def error(self) -> float:
@@ -39,4 +42,5 @@ class ServingRow:
     def to_json(self) -> dict[str, object]:
         """Plain data."""
         keys = {name: getattr(self, name) for name in (*KEYS, "quality")}
-        return {"id": self.id, **keys, "measured": self.measured, "simulated": self.simulated}
+        values = {"measured": self.measured, "simulated": self.simulated, "kept_up": self.kept_up}
+        return {"id": self.id, **keys, **values}

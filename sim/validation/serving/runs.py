@@ -1,5 +1,9 @@
 """Running one case, and the load at which its configuration saturates.
 
+A run keeps up if, in the second half of the time in which requests arrive, it ends as many as come:
+
+    ended in (t/2, t] ≥ 0.95 · arrived in (t/2, t],     t: the last arrival
+
 Saturation. The same deployment and lengths in a closed loop with as many requests as it has seats or KV cache
 for: output tokens/s over the middle half of that run. The regime of a case is its own output tokens/s as a
 share of it:  low < 0.5 ≤ middle < 0.8 ≤ near_saturation.
@@ -23,6 +27,7 @@ from sim.validation.serving.scenario import BuiltCase
 Regime = Literal["low", "middle", "near_saturation"]
 Tree = dict[str, object]
 _LOW, _NEAR = 0.5, 0.8
+_KEPT_UP = 0.95
 _MOST_SEATS = 2048
 _ROUNDS = 3
 
@@ -56,6 +61,15 @@ def regime(run: RunResult, saturation: float) -> Regime:
     own = float(run.requests.output_tokens[done].sum()) / run.duration if run.duration > 0 else 0.0
     load = own / saturation if saturation > 0 else 1.0
     return "low" if load < _LOW else "middle" if load < _NEAR else "near_saturation"
+
+
+def keeps_up(run: RunResult) -> bool:
+    """Whether an open run ends what arrives."""
+    requests = run.requests
+    last = float(requests.arrival.max())
+    came = np.count_nonzero(requests.arrival > last / 2)
+    ended = np.count_nonzero((requests.finish > last / 2) & (requests.finish <= last))
+    return bool(ended >= _KEPT_UP * came)
 
 
 def saturation(built: BuiltCase, served: Served) -> float:

@@ -23,7 +23,7 @@ from sim.validation.serving.distributions import (
 from sim.validation.serving.raw import read_recorded
 from sim.validation.serving.report import ServingReport, Skipped
 from sim.validation.serving.row import ServingRow
-from sim.validation.serving.runs import regime, run_case, saturation
+from sim.validation.serving.runs import keeps_up, regime, run_case, saturation
 from sim.validation.serving.scenario import BuiltCase, NotRunnableError, build
 from sim.validation.serving.steps import is_step, step_values
 
@@ -94,21 +94,25 @@ def _compare_one(
 ) -> None:
     built = build(case, folder)
     if is_step(case):
-        found.rows += _rows(case, built, step_values(case, built), "low")
+        found.rows += _rows(case, built, step_values(case, built), "low", kept_up=True)
         return
     run = run_case(case, built)
     engine = run.served.prepared.deployment.engine
     key = (engine.max_num_seqs, engine.max_num_batched_tokens)
     if key not in full:
         full[key] = saturation(built, run.served)
-    found.rows += _rows(case, built, run.values, regime(run.served.result, full[key]))
+    result = run.served.result
+    kept_up = run.served.requests.concurrency is not None or keeps_up(result)
+    found.rows += _rows(case, built, run.values, regime(result, full[key]), kept_up=kept_up)
     records = read_recorded(case) if case.label[0] == "c" else None
     if records is not None:
         found.distributions += compare_latencies(case.id, records, run.served.result)
         found.over_time += compare_queue(case.id, records, run.served.result)
 
 
-def _rows(case: MeasuredCase, built: BuiltCase, values: Mapping[str, float], load: str) -> list[ServingRow]:
+def _rows(
+    case: MeasuredCase, built: BuiltCase, values: Mapping[str, float], load: str, *, kept_up: bool
+) -> list[ServingRow]:
     return [
         ServingRow(
             id=case.id,
@@ -125,6 +129,7 @@ def _rows(case: MeasuredCase, built: BuiltCase, values: Mapping[str, float], loa
             group=_load(case),
             measured=case.metrics[metric],
             simulated=simulated,
+            kept_up=kept_up,
         )
         for metric, simulated in values.items()
         if case.metrics[metric] > 0
