@@ -1,6 +1,7 @@
 """Fills the tables of docs/fidelity-serving.md: `python docs/serving_tables.py REPORT.json`.
 
-`make validate` does it. REPORT.json is what `bandwall validate serving CASES.jsonl --json REPORT.json` writes.
+`make validate` does it. REPORT.json is what `bandwall validate serving CASES.jsonl --json REPORT.json`
+writes.
 """
 
 import json
