@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from sim.calibration import Calibration, calibrate, calibrate_device
     from sim.errors import UserError
     from sim.planning.compare import Comparison, compare
+    from sim.planning.national.national import national
+    from sim.planning.national.result import NationalResult
     from sim.planning.plan.plan import plan
     from sim.planning.plan.result import PlanResult
     from sim.planning.review.question import scenario_for
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from sim.report import (
         html_explain,
         html_memory_curve,
+        html_national,
         html_network,
         html_operators,
         html_plan,
@@ -69,6 +72,7 @@ _HOME = {
     "MemoryCurve": "sim.scenario.memory_curve",
     "MemoryReport": "sim.validation.memory",
     "MemoryRun": "sim.scenario.memory_run",
+    "NationalResult": "sim.planning.national.result",
     "NetworkReport": "sim.validation.network",
     "NetworkRun": "sim.scenario.network_run",
     "OperatorReport": "sim.validation.operators",
@@ -88,6 +92,7 @@ _HOME = {
     "explain": "sim.scenario.explanation",
     "html_explain": "sim.report",
     "html_memory_curve": "sim.report",
+    "html_national": "sim.report",
     "html_network": "sim.report",
     "html_operators": "sim.report",
     "html_plan": "sim.report",
@@ -104,6 +109,7 @@ _HOME = {
     "load_memory": "sim.scenario.memory",
     "memory_curve": "sim.scenario.memory_curve",
     "memory_run": "sim.scenario.memory_run",
+    "national": "sim.planning.national.national",
     "network_run": "sim.scenario.network_run",
     "plan": "sim.planning.plan.plan",
     "review": "sim.planning.review.review",
@@ -129,6 +135,7 @@ __all__ = [
     "MemoryCurve",
     "MemoryReport",
     "MemoryRun",
+    "NationalResult",
     "NetworkReport",
     "NetworkRun",
     "OperatorReport",
@@ -151,6 +158,7 @@ __all__ = [
     "explain",
     "html_explain",
     "html_memory_curve",
+    "html_national",
     "html_network",
     "html_operators",
     "html_plan",
@@ -167,6 +175,7 @@ __all__ = [
     "load_memory",
     "memory_curve",
     "memory_run",
+    "national",
     "network_run",
     "plan",
     "review",

@@ -10,7 +10,9 @@ import sim
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = [
-    e for e in sorted((ROOT / "examples").glob("*.yaml")) if not e.name.startswith(("sweep-", "plan-"))
+    e
+    for e in sorted((ROOT / "examples").glob("*.yaml"))
+    if not e.name.startswith(("sweep-", "plan-", "national-"))
 ]
 GOLDEN = ROOT / "tests" / "golden"
 

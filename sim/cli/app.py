@@ -8,6 +8,7 @@ from sim.cli import hardware, memory, models, validate
 from sim.cli.calibrate import calibrate
 from sim.cli.compare import compare
 from sim.cli.explain import explain
+from sim.cli.national import national
 from sim.cli.network import network
 from sim.cli.plan import plan
 from sim.cli.review import review
@@ -44,6 +45,7 @@ app.command()(run)
 app.command()(explain)
 app.command()(sweep)
 app.command()(plan)
+app.command()(national)
 app.command()(review)
 app.command()(sensitivity)
 app.command()(compare)

@@ -2,6 +2,7 @@
 
 from sim.report.explain_page import html_explain
 from sim.report.memory_page import html_memory_curve
+from sim.report.national_page import html_national
 from sim.report.network_page import html_network
 from sim.report.operators_page import html_operators
 from sim.report.plan_page import html_plan
@@ -15,6 +16,7 @@ from sim.report.sweep_page import html_sweep
 __all__ = [
     "html_explain",
     "html_memory_curve",
+    "html_national",
     "html_network",
     "html_operators",
     "html_plan",

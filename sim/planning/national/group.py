@@ -1,7 +1,7 @@
 """A group of replicas under its share of a country's load.
 
-Under random splitting each of g groups sees every service thinned by 1/g: a Poisson stream stays one, at 1/g of
-its rate, independent of the other groups. So one group stands for all, and the fleet costs 1/g to simulate.
+Under random splitting each of g groups sees every service thinned by 1/g: a Poisson stream stays one, at 1/g
+of its rate, independent of the other groups. So one group stands for all, and costs 1/g to simulate.
 """
 
 from dataclasses import dataclass, replace

@@ -2,7 +2,7 @@
 
 1. the largest share of the country's load that one group of replicas carries within every service's bounds,
    at each peak of the day; groups = 1 / the smallest of these shares
-2. the answer run again with other seeds; a group more until at least as many runs meet the bounds as miss them
+2. the answer run again with other seeds; more groups until at least half of the runs meet the bounds
 3. a fleet of eight groups, divided and undivided: what simulating by groups does to the percentiles
 """
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sim.errors import UserError
 from sim.figures import Resolution
-from sim.metrics.fleet import mean_power
+from sim.metrics.power import at_rest, busy_power
 from sim.planning.money import bill, check_price
 from sim.planning.national.day import STEP, Day, day_of
 from sim.planning.national.group import Fleet, Question, Tried, tried
@@ -24,6 +24,8 @@ from sim.workload import generate
 
 COARSE = 0.25
 """Width at which the search with a single replica stops; it only says where to begin."""
+FEWEST = 50
+"""Requests of the first run of a single replica: fewer say nothing."""
 SAMPLE = 4000
 _MOST_STEPS = 6
 """Times that a fiftieth of the groups is added where replications do not confirm what one seed promised."""
@@ -63,7 +65,7 @@ class _Search:
     def share(self, peak: float) -> float:
         """The largest share of the country's load that one group carries."""
         spec = self.question.spec
-        guess = min(1.0, 0.5 / spec.rate)  # half a request per second, to begin with
+        guess = min(1.0, FEWEST / spec.window / spec.rate)
         one, _ = bracketed(lambda s: self.run(s, 1, peak, spec.seed).meets, guess, 1.0, COARSE)
         if one <= 0:
             raise UserError(
@@ -97,8 +99,8 @@ def _result(search: _Search, day: Day, peak: float, groups: int, runs: list[Trie
     spec, cluster = question.spec, fleet.cluster
     chips = groups * runs[0].result.chips
     used = fleet.used(runs[0].result)
-    idle = cluster.chip.power.idle + cluster.overhead_power
-    watts = idle if used is None else mean_power(cluster, used)
+    idle = at_rest(cluster)
+    watts = idle if used is None else busy_power(cluster, used)
     undivided = max(GROUPS)
     loads = [
         question.scenario(undivided / groups, peak, seed, spec.window)

@@ -35,7 +35,7 @@ class NationalResult:
     Attributes:
         peak: time of day that decides, s; rate: requests/s then.
         groups, replicas, chips, servers: of the country's fleet.
-        bill: its cost and power at that time.
+        bill: its cost, and its power with every replica busy.
         simulated: requests of one run of one group; stands_for: those of the country in the same time.
         splitting: what dividing a fleet into groups did to its percentiles; compared: replicas of that fleet.
         scenario: one replica at its share, ready to be run.

@@ -4,8 +4,8 @@ The same requests are served by one fleet of N replicas and by g groups of N/g, 
 
     error of a percentile = (of all requests over the groups − undivided) / undivided
 
-random        each session (or request) goes to a group by chance: thinning, what one simulated group stands for
-round_robin   the n-th goes to group n mod g: a router over groups that looks at nothing, more regular than chance
+random        each session (or request) goes to a group by chance: thinning, as one group stands for all
+round_robin   the n-th goes to group n mod g: a router over groups that looks at nothing, more even
 """
 
 from collections.abc import Sequence
