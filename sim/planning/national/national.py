@@ -62,20 +62,24 @@ class _Search:
         scenario = self.question.scenario(share, peak, seed, self.question.spec.window)
         return tried(self.question, self.fleet, scenario, replicas)
 
+    def carried(self, share: float, replicas: int, peak: float) -> bool:
+        """Whether so many replicas carry a share; hardly any requests say nothing and count as not."""
+        spec = self.question.spec
+        told = share * spec.rate * spec.window >= FEWEST / 5
+        return told and self.run(share, replicas, peak, spec.seed).meets
+
     def share(self, peak: float) -> float:
         """The largest share of the country's load that one group carries."""
         spec = self.question.spec
         guess = min(1.0, FEWEST / spec.window / spec.rate)
-        one, _ = bracketed(lambda s: self.run(s, 1, peak, spec.seed).meets, guess, 1.0, COARSE)
+        one, _ = bracketed(lambda s: self.carried(s, 1, peak), guess, 1.0, COARSE)
         if one <= 0:
             raise UserError(
                 f"{self.question.name}: services: a replica does not meet every service's bounds even at "
                 f"{guess * spec.rate:.2g} requests/s; loosen slo or choose another deployment"
             )
         guess = min(1.0, one * spec.group)
-        most, _ = bracketed(
-            lambda s: self.run(s, spec.group, peak, spec.seed).meets, guess, 1.0, spec.tolerance
-        )
+        most, _ = bracketed(lambda s: self.carried(s, spec.group, peak), guess, 1.0, spec.tolerance)
         return most or one
 
     def confirmed(self, peak: float, groups: int) -> tuple[int, list[Tried]]:
