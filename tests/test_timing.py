@@ -272,6 +272,8 @@ WORSE = {
     "gemm_core_hbm": ("axk1", 0.5),
     "gemm_step": ("llama", 10.0),
     "quant_row": ("axk1", 100.0),
+    "core_fill": ("llama", 3.0),
+    "moe_io_ops": ("unpacked experts", 3.0),
     "gemm_unpack": ("unpacked", 3.0),
     "moe_unpack": ("unpacked experts", 3.0),
     "prefill_tile_latency": ("llama", 3.0),

@@ -98,15 +98,16 @@ class KernelFamily:
     saturated kernel sustains, `*_hbm` the share of HBM bandwidth (DRAM and kernel loss as one prior),
     `*_launch` the fixed time of a kernel inside a graph, `*tile_latency` that of one tile on its core,
     `*_core_hbm` how many times its even share of HBM bandwidth one core can draw, `*_unpack` the vector
-    operations that turn one stored weight into an operand, `*_cache` the rate at which a cache of a type is
-    read in `*_decode_hbm`s.
+    operations that turn one stored weight into an operand, `*_convert` those that a value of a cache of a
+    type takes.
 
     How kernels are built: `gemm_split_k` is 1 where a product's inner dimension may be split,
     `gemm_largest_tile` the longest side of its tiles; `gemm_tiles`, where there are any, are the rules by
     which a library takes its tiles, and a row of such a tile beyond the product's last costs `gemm_beyond` of
     one within; a step of the inner loop takes `gemm_step` at least. `quant_kernels` quantise activations
     before a product, go `quant_passes` times through what they read and write, and take a core `quant_row` a
-    row; `mla_prefill_expands` is 1 where a prompt's latents are expanded, 0 where it runs absorbed;
+    row; prompts of `mla_prefill_expands` tokens and more have their latents expanded, shorter ones run
+    absorbed;
     `mla_decode_split` 1 where a context is split over cores; `moe_own_pairs` 1 where the kernels around the
     experts go through a rank's own (token, expert) pairs, 0 where through those of all ranks.
     """
@@ -118,6 +119,7 @@ class KernelFamily:
     gemm_feed: float
     gemm_unpack: float
     gemm_core_hbm: float
+    core_fill: float
     gemm_split_k: Mapping[str, float]
     gemm_largest_tile: Mapping[str, float]
     gemm_beyond: float
@@ -140,17 +142,18 @@ class KernelFamily:
     decode_mma: float
     decode_launch: float
     decode_core_hbm: float
-    decode_cache: Mapping[str, float]
+    decode_convert: Mapping[str, float]
     mla_decode_hbm: float
     mla_decode_mma: float
     mla_decode_launch: float
-    mla_decode_cache: Mapping[str, float]
+    mla_decode_convert: Mapping[str, float]
     mla_decode_split: float
     moe_mma: Mapping[str, float]
     moe_hbm: float
     moe_launch: float
     moe_unpack: float
     moe_io_passes: Mapping[str, float]
+    moe_io_ops: float
     moe_own_pairs: float
     elementwise_hbm: float
     elementwise_launch: float

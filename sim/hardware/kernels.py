@@ -39,6 +39,7 @@ class Kernels(Part):
     gemm_feed: Factor
     gemm_unpack: NumberFigure
     gemm_core_hbm: Factor
+    core_fill: TimeFigure
     gemm_split_k: Flags
     gemm_largest_tile: Factors
     gemm_beyond: NumberFigure
@@ -61,17 +62,18 @@ class Kernels(Part):
     decode_mma: Share
     decode_launch: TimeFigure
     decode_core_hbm: Factor
-    decode_cache: Factors
+    decode_convert: Factors
     mla_decode_hbm: Share
     mla_decode_mma: Share
     mla_decode_launch: TimeFigure
-    mla_decode_cache: Factors
+    mla_decode_convert: Factors
     mla_decode_split: Flag
     moe_mma: Shares
     moe_hbm: Share
     moe_launch: TimeFigure
     moe_unpack: NumberFigure
     moe_io_passes: Factors
+    moe_io_ops: NumberFigure
     moe_own_pairs: Flag
     elementwise_hbm: Share
     elementwise_launch: TimeFigure
@@ -96,6 +98,7 @@ def resolve_kernels(name: str, kernels: Kernels, resolution: Resolution) -> Kern
         gemm_feed=take("gemm_feed", kernels.gemm_feed),
         gemm_unpack=take("gemm_unpack", kernels.gemm_unpack),
         gemm_core_hbm=take("gemm_core_hbm", kernels.gemm_core_hbm),
+        core_fill=take("core_fill", kernels.core_fill),
         gemm_split_k=by_type("gemm_split_k", kernels.gemm_split_k),
         gemm_largest_tile=by_type("gemm_largest_tile", kernels.gemm_largest_tile),
         gemm_beyond=take("gemm_beyond", kernels.gemm_beyond),
@@ -118,17 +121,18 @@ def resolve_kernels(name: str, kernels: Kernels, resolution: Resolution) -> Kern
         decode_mma=take("decode_mma", kernels.decode_mma),
         decode_launch=take("decode_launch", kernels.decode_launch),
         decode_core_hbm=take("decode_core_hbm", kernels.decode_core_hbm),
-        decode_cache=by_type("decode_cache", kernels.decode_cache),
+        decode_convert=by_type("decode_convert", kernels.decode_convert),
         mla_decode_hbm=take("mla_decode_hbm", kernels.mla_decode_hbm),
         mla_decode_mma=take("mla_decode_mma", kernels.mla_decode_mma),
         mla_decode_launch=take("mla_decode_launch", kernels.mla_decode_launch),
-        mla_decode_cache=by_type("mla_decode_cache", kernels.mla_decode_cache),
+        mla_decode_convert=by_type("mla_decode_convert", kernels.mla_decode_convert),
         mla_decode_split=take("mla_decode_split", kernels.mla_decode_split),
         moe_mma=by_type("moe_mma", kernels.moe_mma),
         moe_hbm=take("moe_hbm", kernels.moe_hbm),
         moe_launch=take("moe_launch", kernels.moe_launch),
         moe_unpack=take("moe_unpack", kernels.moe_unpack),
         moe_io_passes=by_type("moe_io_passes", kernels.moe_io_passes),
+        moe_io_ops=take("moe_io_ops", kernels.moe_io_ops),
         moe_own_pairs=take("moe_own_pairs", kernels.moe_own_pairs),
         elementwise_hbm=take("elementwise_hbm", kernels.elementwise_hbm),
         elementwise_launch=take("elementwise_launch", kernels.elementwise_launch),

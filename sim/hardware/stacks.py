@@ -54,10 +54,11 @@ class StackKernel(Part):
 
     `types`: storage types of measured tables it serves, empty for all; `named`: a part of its name there;
     `families`: chip families on which the engine takes it unasked, all of the stack's if left out, none if
-    empty: then it runs only where somebody chose it, as measured tables do by name; `tiles`: by chip family,
-    the rules by which it takes a product's tiles, where it does not search; `eager`: by chip family, what a
-    call takes the host where its measurements are no replays of a graph. `dispatched`
-    are kernels for tokens that were sent to their experts' ranks, and nothing else.
+    empty: then it runs only where somebody chose it, as measured tables do by name; `only`: chip families on
+    which a kernel of this name is this one, empty for all; `dispatched` kernels are for tokens that were sent
+    to their experts' ranks, and nothing else; `tiles`: by chip family, the rules by which it takes a
+    product's tiles, where it does not search; `eager`: by chip family, what a call takes the host where its
+    measurements are no replays of a graph.
     """
 
     operator: KernelClass
@@ -65,6 +66,7 @@ class StackKernel(Part):
     named: str = ""
     families: tuple[str, ...] | None = None
     dispatched: bool = False
+    only: tuple[str, ...] = ()
     note: str = ""
     tiles: dict[str, tuple[TileRule, ...]] = Field(default_factory=dict)
     eager: dict[str, TimeFigure] = Field(default_factory=dict)
@@ -106,18 +108,21 @@ class StackProfile(Part):
 
 @dataclass(frozen=True, slots=True)
 class ChosenKernel:
-    """A stack's kernel as plain numbers."""
+    """A stack's kernel as plain numbers; `only` on chips of these families, empty for all."""
 
     operator: KernelClass
     types: tuple[str, ...]
     named: str
+    only: tuple[str, ...]
     tiles: Mapping[str, tuple[TileRule, ...]]
     eager: Mapping[str, float]
     factors: Mapping[str, float]
 
-    def serves(self, operator: str, dtype: str) -> bool:
-        """Whether it runs this operator on this type."""
-        return operator == self.operator and (not self.types or dtype in self.types)
+    def serves(self, family: str, operator: str, dtype: str, kernel: str) -> bool:
+        """Whether it is the kernel of this name that runs an operator on a type and a family's chips."""
+        on_chip = not self.only or family in self.only
+        of_type = operator == self.operator and (not self.types or dtype in self.types)
+        return of_type and on_chip and self.named in kernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,19 +137,18 @@ class KernelStack:
         self, kernels: KernelFamily, family: str, operator: str, dtype: str, kernel: str
     ) -> KernelFamily:
         """Parameters of the kernel that a table names, on a chip of a family."""
-        chosen = self._named(operator, dtype, kernel)
+        chosen = self._named(family, operator, dtype, kernel)
         if chosen is None:
             return kernels
         return replace(adjusted(kernels, chosen.factors), gemm_tiles=chosen.tiles.get(family, ()))
 
     def eager(self, family: str, operator: str, dtype: str, kernel: str) -> float:
         """s the host takes for each call in the kernel's measurements, 0 where a graph is replayed."""
-        chosen = self._named(operator, dtype, kernel)
+        chosen = self._named(family, operator, dtype, kernel)
         return 0.0 if chosen is None else chosen.eager.get(family, 0.0)
 
-    def _named(self, operator: str, dtype: str, kernel: str) -> ChosenKernel | None:
-        fitting = (c for c in self.kernels if c.serves(operator, dtype) and c.named in kernel)
-        return next(fitting, None)
+    def _named(self, family: str, operator: str, dtype: str, kernel: str) -> ChosenKernel | None:
+        return next((c for c in self.kernels if c.serves(family, operator, dtype, kernel)), None)
 
 
 def adjusted(kernels: KernelFamily, factors: Mapping[str, float], types: Sequence[str] = ()) -> KernelFamily:
@@ -197,6 +201,7 @@ def load_stack(name: str) -> KernelStack:
             kernel.operator,
             kernel.types,
             kernel.named,
+            kernel.only,
             kernel.tiles,
             {f: resolution.take(f"kernels.{i}.eager.{f}", figure) for f, figure in kernel.eager.items()},
             {p: resolution.take(f"kernels.{i}.{p}", figure) for p, figure in kernel.factors.items()},

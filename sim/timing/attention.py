@@ -5,15 +5,17 @@ Prefill (per layer, all chunks in one launch; tiles of 128 queries × 128 keys, 
   CTAs = heads·query tiles (at least one per KV head and chunk),  W = CTAs/n_c,
   wq   = 1 + (⌈W⌉/W − 1)/query tiles
   t_c  = ‖longest·128²·pair, heads·tiles·128²·pair/n_c·wq‖₄ + ⌈W⌉·τ
-  T    = t0 + ‖t_c, bytes/B_g‖_p + m_pre·(bytes of new queries, keys, values)/B_a
+  T    = t0 + ‖t_c, bytes/B_g‖_p + m_pre·(bytes of new queries, keys, values)/B_f
 Decode (per layer, all sequences; work items of one KV head of one sequence, split along the context):
   g    = query heads per KV head, times query tokens, padded to 64 rows of the matrix engine
   T    = t0 + ‖(KV/B_g + (new KV + io)/B_w)/η_b, compute, an item's piece at a core's share c·η_b·B_g/n_c‖_p
-  compute = max( 2·n·kv·g·L(d + d_v)/(η_c·P), scores/(η_s·X) )
+  compute = max( 2·n·kv·g·L(d + d_v)/(η_c·P), scores/(η_s·X) + KV values·u/V )     u the family's `*_convert`
   A kernel that does not split the context has a core walk all of it, ⌈n·kv·⌈g/64⌉/n_c⌉ times in turn.
 A recurrence: T = t0 + ‖bytes/(η_b·B_a), flops/rate‖_p, chunks on matrix engines, single steps on vectors.
 
-B_g, B_w, B_a are what DRAM gives to blocks of cache gathered, rows written, activations: peak · f_dram.
+B_g, B_w, B_a are what DRAM gives to blocks of cache gathered, rows written, activations: peak · f_dram. B_f
+is the bandwidth of the shared memory, which holds the new rows; B_a for expanded latents and where there is
+none.
 
 τ is the family's `prefill_tile_latency`, start and end of one block of queries, paid once where a core
 prefetches the next; c is its `decode_core_hbm`.
@@ -43,13 +45,14 @@ share out."""
 @dataclass(frozen=True, slots=True)
 class PrefillWork:
     """One prefill attention in plain seconds: multiplications, softmax, starts of tiles, bytes against
-    HBM, further passes over new rows; and the tile steps of one core."""
+    HBM, further passes over new rows in HBM and in the shared memory; and the tile steps of one core."""
 
     multiply: float
     softmax: float
     starts: float
     memory: float
     passes: float
+    on_chip: float
     steps: float
 
 
@@ -68,12 +71,15 @@ def prefill_work(attention: PrefillAttention, rates: Rates) -> PrefillWork:
     starts = 1 if rates.prefetches else ceil(waves)
     fresh = work.rows * (heads.query * heads.qk_dim + heads.cache_values) * ACTIVATION_BYTES
     by_cache = k.mla_prefill_passes if attention.expanded else k.prefill_passes
+    passes = share(by_cache, heads.cache) * fresh
+    on_chip = rates.shared > 0 and not attention.expanded
     return PrefillWork(
         tiles * multiply,
         tiles * softmax,
         starts * k.prefill_tile_latency,
         (work.rows * heads.io_bytes + work.seen_rows * heads.cache_bytes) / rates.achieved(attention.access),
-        share(by_cache, heads.cache) * fresh / rates.activations,
+        0.0 if on_chip else passes / rates.activations,
+        passes / rates.shared if on_chip else 0.0,
         tiles,
     )
 
@@ -84,7 +90,7 @@ def price_prefill(attention: PrefillAttention, rates: Rates) -> tuple[float, flo
     compute = (work.multiply**p + work.softmax**p) ** (1.0 / p) + work.starts
     merged = (compute**p + work.memory**p) ** (1.0 / p)
     of_compute = merged * (compute / merged) ** p
-    return k.prefill_launch + rates.gap, of_compute, merged - of_compute + work.passes
+    return k.prefill_launch + rates.gap, of_compute + work.on_chip, merged - of_compute + work.passes
 
 
 def prefill_passes(attention: PrefillAttention, rates: Rates) -> Kernel:
@@ -94,7 +100,8 @@ def prefill_passes(attention: PrefillAttention, rates: Rates) -> Kernel:
     memory = zero + work.memory
     attend = Pass(zero + work.multiply + work.starts, zero + work.softmax, memory, memory, zero + work.steps)
     rows = streamed(zero + work.passes, rates.activations, rates.cores, zero, zero)
-    return Kernel(zero + rates.kernels.prefill_launch + rates.gap, (attend, rows))
+    on_chip = Pass(zero, zero + work.on_chip, zero, zero, np.ones(1))
+    return Kernel(zero + rates.kernels.prefill_launch + rates.gap, (attend, rows, on_chip))
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,16 +146,19 @@ def _decode_work(attention: DecodeAttention, rates: Rates) -> _DecodeWork:
     else:
         multiply = np.maximum(multiply, _one_sequence(attention, rates, kernel.rate))
     launch = np.where(attention.sequences > 0, kernel.launch + rates.gap, 0.0)
-    return _DecodeWork(launch, multiply, attention.exps / (k.prefill_exp * rates.exp), bus, memory)
+    values = attention.context * attention.heads.cache_values
+    vector = attention.exps / (k.prefill_exp * rates.exp) + values * kernel.convert / rates.vector
+    return _DecodeWork(launch, multiply, vector, bus, memory)
 
 
 @dataclass(frozen=True, slots=True)
 class DecodeKernel:
-    """Parameters of one decode kernel: share of HBM, FLOP/s of all cores, s of launch, whether it splits a
-    context over cores."""
+    """Parameters of one decode kernel: share of HBM, FLOP/s of all cores, vector operations per value of the
+    cache, s of launch, whether it splits a context over cores."""
 
     hbm: float
     rate: float
+    convert: float
     launch: float
     splits: bool
 
@@ -158,10 +168,11 @@ def decode_kernel(attention: DecodeAttention, rates: Rates) -> DecodeKernel:
     heads, k = attention.heads, rates.kernels
     peak = rates.peak(heads.arithmetic)
     if attention.latent:
-        hbm = k.mla_decode_hbm * share(k.mla_decode_cache, heads.cache)
-        return DecodeKernel(hbm, k.mla_decode_mma * peak, k.mla_decode_launch, k.mla_decode_split > 0)
-    hbm = k.decode_hbm * share(k.decode_cache, heads.cache)
-    return DecodeKernel(hbm, k.decode_mma * peak, k.decode_launch, splits=True)
+        ops = share(k.mla_decode_convert, heads.cache)
+        rate, split = k.mla_decode_mma * peak, k.mla_decode_split > 0
+        return DecodeKernel(k.mla_decode_hbm, rate, ops, k.mla_decode_launch, split)
+    ops = share(k.decode_convert, heads.cache)
+    return DecodeKernel(k.decode_hbm, k.decode_mma * peak, ops, k.decode_launch, splits=True)
 
 
 def _blocks(attention: DecodeAttention) -> int:

@@ -3,7 +3,7 @@
 For the rank loads {n_e} and each product (N = 2·inter, K = hidden; then N = hidden, K = inter):
   tiles = Σ_e ⌈n_e/b_m⌉ · ⌈N/b_n⌉,  waves = ⌈tiles/n_c⌉,  weight bytes = active experts · N·K·w
   t     = min over tiles of ‖waves·t_tile, t_mem‖_p             t_tile as in a plain product
-  T     = t_fix + t_1 + t_2 + m_io·(2·tokens·hidden + pairs·(4·hidden + 6·inter))/B_a
+  T     = t_fix + t_1 + t_2 + m_io·(2·tokens·hidden + pairs·(4·hidden + 6·inter))·(1/B_a + u/V)
 Kernels that do not compact a rank's own pairs (`moe_own_pairs` 0) have intermediates for the pairs of all
 ranks and go through them, so that more ranks make the products shorter but not what surrounds them.
 The slowest rank counts; the time is the mean over the seeded draws. What it takes beyond the mean rank is
@@ -46,7 +46,11 @@ def price_experts(experts: Experts, rates: Rates) -> Priced:
         of_cores = np.minimum(product.on_core / np.maximum(product.merged, 1e-30), 1.0) ** k.overlap_norm
         compute = compute + product.merged * of_cores
         memory = memory + product.merged * (1.0 - of_cores)
-    memory = memory + _around(experts, rates)
+    around = _around(experts, rates)
+    compute, memory = (
+        compute + around * rates.kernels.moe_io_ops / rates.vector,
+        memory + around / rates.activations,
+    )
     whole = compute + memory
     of_cores, of_memory = compute.mean(axis=(1, 2)), memory.mean(axis=(1, 2))
     waiting = (whole.max(axis=2) - whole.mean(axis=2)).mean(axis=1)
@@ -61,11 +65,15 @@ def experts_passes(experts: Experts, rates: Rates) -> Kernel:
 
     def passes(of_ranks: Callable[[Array], Array]) -> tuple[Pass, ...]:
         rows = of_ranks(around)
-        zero = np.zeros_like(rows)
-        return *(
-            Pass(of_ranks(p.on_core), zero, of_ranks(p.memory), of_ranks(p.memory), of_ranks(p.steps))
-            for p in products
-        ), streamed(rows, rates.activations, rates.cores, zero, zero)
+        zero, one = np.zeros_like(rows), np.ones_like(rows)
+        return (
+            *(
+                Pass(of_ranks(p.on_core), zero, of_ranks(p.memory), of_ranks(p.memory), of_ranks(p.steps))
+                for p in products
+            ),
+            streamed(rows / rates.activations, rates.activations, rates.cores, zero, zero),
+            Pass(zero, rows * rates.kernels.moe_io_ops / rates.vector, zero, zero, one),
+        )
 
     slowest = passes(lambda by_rank: by_rank.max(axis=2).mean(axis=1))
     launch = np.full_like(slowest[0].memory, rates.kernels.moe_launch + rates.gap)
@@ -73,13 +81,13 @@ def experts_passes(experts: Experts, rates: Rates) -> Kernel:
 
 
 def _around(experts: Experts, rates: Rates) -> Array:
-    """Seconds of streaming rows into, between and out of the products, by (case, draw, rank)."""
+    """Bytes of rows moved into, between and out of the products, by (case, draw, rank)."""
     k, loads = rates.kernels, experts.loads
     own = k.moe_own_pairs > 0
     pairs = loads.pairs if own else loads.all_pairs[:, None, None] + np.zeros_like(loads.pairs)
     tokens = experts.handled if own else loads.tokens[:, None, None]
     rows = 2.0 * tokens * experts.hidden + pairs * (4.0 * experts.hidden + 6.0 * experts.inter)
-    return share(k.moe_io_passes, experts.arithmetic) * rows / rates.activations
+    return share(k.moe_io_passes, experts.arithmetic) * rows
 
 
 def _products(experts: Experts, rates: Rates) -> tuple[_Product, _Product]:
@@ -103,7 +111,7 @@ def _grouped(experts: Experts, columns: int, inner: int, rates: Rates) -> _Produ
     on_core = wave_time(rates, waves, per_tile)
     io = loads.pairs * (inner * bytes_per_value(experts.activations) + 2.0 * columns)
     weights = loads.active * (columns * inner * weight_bytes_per_value(experts.weights))
-    memory = (weights + io) / (k.moe_hbm * rates.achieved(experts.access))
+    memory = (weights + io) / rates.drawn(k.moe_hbm, experts.access)
     merged = norm(k.overlap_norm, on_core, memory[..., None])
     best = merged.argmin(axis=3)[..., None]
 

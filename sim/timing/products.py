@@ -49,11 +49,13 @@ def tile_time(
     weights: str,
     arithmetic: str,
     unpack: float,
+    step: float = 0.0,
     fed: Array | None = None,
 ) -> Array:
     """t_tile of tiles rows × columns × depth; `unpack` is u, vector operations per stored weight.
 
     Args:
+        step: s, the least time of one step of the inner loop where nothing else keeps a core busy meanwhile.
         fed: rows of a tile that are there, if not all.
     """
     k = rates.kernels
@@ -62,7 +64,7 @@ def tile_time(
     fed = rows if fed is None else fed
     operands = (fed * bytes_per_value(arithmetic) + columns * weight_bytes_per_value(weights)) * depth / feed
     steps = depth * bytes_per_value(arithmetic) / STEP_BYTES
-    inner = np.maximum(np.maximum(multiply, operands), k.gemm_step * steps)
+    inner = np.maximum(np.maximum(multiply, operands), step * steps)
     if weights != arithmetic and not rates.mixes(weights, arithmetic):
         inner = inner + unpack * columns * depth * rates.cores / rates.vector
     return inner + 2.0 * rows * columns / feed
@@ -109,12 +111,14 @@ def product_kernels(
     k, menu = rates.kernels, _menu(rates, inner, columns, batch, arithmetic)
     depth = np.ceil(inner / menu.splits / DEPTH) * DEPTH
     mma = share(k.gemm_mma, arithmetic)
-    width, hbm = weight_bytes_per_value(weights), k.gemm_hbm * rates.achieved(WEIGHTS)
+    width, hbm = weight_bytes_per_value(weights), rates.drawn(k.gemm_hbm, WEIGHTS)
     split = menu.splits > 1
     written = ACCUMULATOR_BYTES * columns / (k.gemm_feed * rates.feed)
     across = np.ceil(np.ceil(columns / menu.columns) / menu.cluster_columns) * menu.cluster_columns
     fed = np.minimum(menu.rows, menu.most)
-    per_tile = tile_time(rates, mma, menu.rows, menu.columns, depth, weights, arithmetic, k.gemm_unpack, fed)
+    per_tile = tile_time(
+        rates, mma, menu.rows, menu.columns, depth, weights, arithmetic, k.gemm_unpack, k.gemm_step, fed
+    )
     slower = k.gemm_beyond if k.gemm_tiles else 0.0
     return Kernels(
         menu.rows,
@@ -196,5 +200,5 @@ def _memory(gemm: Gemm, rates: Rates) -> Array:
     """Seconds of the shared level and of HBM, the longer of the two."""
     moved = gemm.hbm_bytes
     missed = rates.from_hbm(moved, moved + rates.repeated(gemm.weight_bytes))
-    hbm = rates.kernels.gemm_hbm * rates.achieved(gemm.access)
+    hbm = rates.drawn(rates.kernels.gemm_hbm, gemm.access)
     return np.maximum(missed / hbm, rates.from_shared(moved))

@@ -38,8 +38,9 @@ class Rates:
 
     Attributes:
         cores: matrix engines; peaks: FLOP/s by arithmetic type at the present clock.
-        hbm: B/s of HBM left by others, at its peak; feed: B/s at which operands reach the cores from the
-            shared level, a read that serves several cores counted for each.
+        hbm: B/s of HBM left by others, at its peak; shared: B/s of the memory that all cores share, 0 where
+            there is none; feed: B/s at which operands reach the cores from it or over the network on chip, a
+            read that serves several cores counted for each.
         exp: exponentials/s; vector: FLOP/s of the vector engines.
         scratchpad: bytes of one core's own memory; gap: s between two kernels of a graph that their launch
             times do not contain; link_taken: share of every link taken by others.
@@ -51,6 +52,7 @@ class Rates:
     cores: int
     peaks: Mapping[str, float]
     hbm: float
+    shared: float
     feed: float
     exp: float
     vector: float
@@ -98,6 +100,13 @@ class Rates:
             found.cause,
             self.achieved(access),
         )
+
+    def drawn(self, share: float, access: Access) -> float:
+        """B/s of an access at a kernel's share of HBM, where each core has no more in flight than its own
+        memory: ‖1/(η·B), t/(n_c·scratchpad)‖_p⁻¹, t the family's `core_fill`."""
+        p, cores = self.kernels.overlap_norm, self.cores * self.scratchpad / self.kernels.core_fill
+        of_hbm = share * self.achieved(access)
+        return of_hbm / (1.0 + (of_hbm / cores) ** p) ** (1.0 / p)
 
     @property
     def activations(self) -> float:
@@ -149,6 +158,7 @@ def rates(chip: Chip, conditions: Conditions, running: Sequence[RunningKernel] =
         compute.cores,
         {dtype: peak * clock for dtype, peak in compute.peak.items()},
         chip.memory.bandwidth * (1.0 - conditions.hbm_taken),
+        chip.sram.bandwidth * clock if chip.sram.shared else 0.0,
         chip.sram.bandwidth * chip.sram.multicast * clock,
         compute.exp_rate * clock,
         compute.vector_flops * clock,

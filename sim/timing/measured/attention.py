@@ -56,12 +56,12 @@ def price_attention_prefills(rows: Rows, bench: Bench) -> Array:
 
 
 def price_latent_prefills(rows: Rows, bench: Bench) -> Array:
-    """Seconds of MLA prefill: expanded heads, or absorbed where the stack's kernel has only that form."""
+    """Seconds of MLA prefill: expanded heads, or absorbed where the stack runs such prompts like decodes."""
     seconds = np.empty(rows.n)
     for (dtype, stack, kernel), same, places in by_kernel(rows):
         cold = bench.cold("mla_prefill", dtype, stack, kernel)
-        absorbed = cold.kernels.mla_prefill_expands <= 0
-        for (heads,), at in same.alike("num_heads"):
+        for (heads, tokens), at in same.alike("num_heads", "isl"):
+            absorbed = float(tokens) < cold.kernels.mla_prefill_expands
             of = latent_heads(int(heads), dtype, cold) if absorbed else expanded_heads(int(heads), dtype)
             seconds[places[at]] = _prefills(same.at(at), of, cold, None, expanded=True)
     return seconds

@@ -20,6 +20,8 @@ COPIES = {"trtllm": 5}
 MOST_COPIES = 6
 SEARCHES = 4
 """Launches that finding the largest value and making a scale of it takes beside the scaling itself."""
+WIDENED = "dequant_bf16"
+"""End of the name of kernels whose narrow weights were widened once, before they serve."""
 LATENT, NOPE = 512, 128
 """DeepSeek's latent and the part of a head's width that it holds."""
 
@@ -41,7 +43,8 @@ def price_gemms(rows: Rows, bench: Bench) -> Array:
 def price_absorptions(rows: Rows, bench: Bench) -> Array:
     """Seconds of the products that take a decode's queries into the latent space and its output back."""
     seconds = np.empty(rows.n)
-    for (dtype, stack, kernel), same, places in by_kernel(rows):
+    for (named, stack, kernel), same, places in by_kernel(rows):
+        dtype = "bfloat16" if kernel.endswith(WIDENED) else named
         repeated = bench.repeated("mla_bmm", dtype, stack, kernel)
         weights, activations, arithmetic = ARITHMETIC[dtype]
         for (op, heads), at in same.alike("op", "num_heads"):

@@ -29,18 +29,23 @@ HIDDEN, QUERY_RANK = 7168, 1536
 def price_modules(rows: Rows, bench: Bench) -> Array:
     """Seconds of one layer's attention block on a rank of `num_heads` heads."""
     seconds = np.empty(rows.n)
-    for (op, dtype, stack, heads), places in rows.alike("op", "gemm_dtype", "framework", "num_heads"):
+    kinds = ("op", "gemm_dtype", "dtype", "kv_dtype", "framework", "num_heads")
+    for (op, dtype, math, cache, stack, heads), places in rows.alike(*kinds):
         some = rows.at(places)
         decode = str(op).endswith("decode")
         tokens = some.numbers("batch_size") * (1.0 if decode else some.numbers("isl"))
         products = bench.repeated("gemm", str(dtype), str(stack), "")
         absorption = bench.repeated("mla_bmm", "bfloat16", str(stack), "")
         attention = price_latent_decodes(some, bench) if decode else price_latent_prefills(some, bench)
+        expands = bench.kernels("mla_prefill", f"{math}/{cache}", str(stack), "").mla_prefill_expands
         seconds[places] = (
             attention
             + _projections(tokens, int(heads), str(dtype), products)
-            + (_absorption(tokens, int(heads), absorption) if decode else 0.0)
-            + (0.0 if decode else _product(tokens, LATENT, int(heads) * (NOPE + VALUE), str(dtype), products))
+            + np.where(
+                decode | (some.numbers("isl") < expands),
+                _absorption(tokens, int(heads), absorption),
+                _product(tokens, LATENT, int(heads) * (NOPE + VALUE), str(dtype), products),
+            )
         )
     return seconds
 
