@@ -246,7 +246,7 @@ def test_two_batches_pay_twice_for_few_tokens_and_hide_the_exchange_of_many():
         > gain(batch_of("ranks", 128, 2000))
         > gain(batch_of("ranks", 64, 2000))
     )
-    assert gain(batch_of("ranks", 256, 2000)) > 0.05
+    assert gain(batch_of("ranks", 384, 2000)) > 0.05
     assert gain(batch_of("ranks", 0, 1, ((8192, 0),))) > 0.2
 
 

@@ -42,7 +42,7 @@ class EventPricer(KernelPricer):
         n = min(max(np.ceil(work.steps), 1.0), SLICES)
         longest = max(matrix, work.softmax, work.memory)
         attend = (matrix + work.softmax + work.memory + (n - 1.0) * longest) / n
-        return float(rates.kernels.prefill_launch + rates.gap + attend + work.passes)
+        return float(rates.kernels.prefill_launch + rates.gap + attend + work.passes + work.on_chip)
 
 
 def _alone(passes: tuple[Pass, ...]) -> Alone:
