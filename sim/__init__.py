@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sim.planning.uncertainty.spread import Spread, uncertainty
     from sim.planning.uncertainty.study import Study, sensitivity
     from sim.report import (
+        html_compare,
         html_explain,
         html_memory_curve,
         html_national,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         html_plan,
         html_report,
         html_review,
+        html_sensitivity,
         html_sweep,
         html_validate_serving,
         write_run_trace,
@@ -90,6 +92,7 @@ _HOME = {
     "describe_hardware": "sim.scenario.catalogue",
     "describe_model": "sim.scenario.catalogue",
     "explain": "sim.scenario.explanation",
+    "html_compare": "sim.report",
     "html_explain": "sim.report",
     "html_memory_curve": "sim.report",
     "html_national": "sim.report",
@@ -97,6 +100,7 @@ _HOME = {
     "html_operators": "sim.report",
     "html_plan": "sim.report",
     "html_report": "sim.report",
+    "html_sensitivity": "sim.report",
     "html_review": "sim.report",
     "html_validate_serving": "sim.report",
     "html_sweep": "sim.report",
@@ -156,6 +160,7 @@ __all__ = [
     "describe_hardware",
     "describe_model",
     "explain",
+    "html_compare",
     "html_explain",
     "html_memory_curve",
     "html_national",
@@ -164,6 +169,7 @@ __all__ = [
     "html_plan",
     "html_report",
     "html_review",
+    "html_sensitivity",
     "html_sweep",
     "html_validate_serving",
     "json_schema",

@@ -88,7 +88,10 @@ def test_results_are_compared_by_the_scenarios_beside_them(a, tmp_path, capsys):
         assert execute(["run", str(path), "--json", str(path.with_suffix(".json"))]) == 0
     capsys.readouterr()
     sides = [str(path.with_suffix(".json")) for path in (a, b)]
-    assert execute(["compare", *sides, "--backend", "serial", "--json", "-"]) == 0
+    page = tmp_path / "compare.html"
+    assert execute(["compare", *sides, "--backend", "serial", "--json", "-", "--html", str(page)]) == 0
+    assert '"type":"waterfall"' in page.read_text()
+    assert "What differs going in" in page.read_text()
     written, shown = capsys.readouterr()
     record = json.loads(written)
     assert record["causes"] == ["workload.arrivals.rate"]

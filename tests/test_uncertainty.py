@@ -12,6 +12,8 @@ import sim
 from sim import UserError
 from sim.cli import execute
 from sim.figures import Figure
+from sim.planning.outputs import BY_NAME
+from sim.planning.uncertainty.elasticity import Resource, elasticity
 from sim.planning.uncertainty.factors import Factor, draws, factors, ranged
 from sim.planning.uncertainty.sensitivity import morris, sobol, tornado
 from sim.planning.uncertainty.spread import band, influence, ranges
@@ -234,17 +236,46 @@ def test_run_prints_bands_writes_them_and_draws_them_on_its_charts(tmp_path, cap
     assert drawn.count("P10 to P90 of quantiles") == 3
 
 
-@pytest.mark.parametrize("method", ["tornado", "morris"])
-def test_the_command_ranks_factors(method, tmp_path, capsys):
-    if method == "morris":
+def test_more_of_a_resource_is_told_in_words_with_the_next_bottleneck(scenario):
+    study = sim.sensitivity(scenario, "p99_tpot_ms", method="elasticity", backend="serial")
+    rows = {row.factor: row for row in study.rows}
+    assert list(rows) != []
+    assert all(abs(row.elasticity) <= 1.02 for row in rows.values())
+    binding = [row for row in rows.values() if row.binds]
+    assert len(binding) >= 1
+    said = binding[0].words(BY_NAME["p99_tpot_ms"])
+    assert said.startswith(f"{binding[0].factor} +10 % → TPOT, 99 % −")
+    assert "-bound" in said
+    assert study.value == sim.simulate(scenario).summary.values["p99_tpot_ms"]
+
+
+def test_an_elasticity_is_that_of_a_power_law_and_names_where_another_resource_takes_over():
+    output, resource = BY_NAME["p99_tpot_ms"], Resource("HBM bandwidth", "hbm", ("a",))
+    base, more = {"p99_tpot_ms": 8.0, "bound_by": "hbm"}, {"p99_tpot_ms": 8.0 / 1.1**0.5, "bound_by": "hbm"}
+    further = [{"bound_by": "hbm"}, {"bound_by": "hbm"}, {"bound_by": "link"}, {"bound_by": "compute"}]
+    row = elasticity(resource, output, base, more, further)
+    assert row.elasticity == pytest.approx(-0.5)
+    assert row.takes_over == 2.0
+    assert row.words(output) == "HBM bandwidth +10 % → TPOT, 99 % −4.7 %; from × 2 on link-bound"
+    stays = elasticity(resource, output, base, more, [{"bound_by": "hbm"}] * 9)
+    assert stays.words(output).endswith("; still hbm-bound at × 16")
+    assert math.isnan(elasticity(resource, output, base, None, ()).change)
+    assert Resource("launches", "launch", ("b",), inverse=True).sets(2.0) == ["b=x0.5"]
+
+
+@pytest.mark.parametrize("method", ["tornado", "morris", "sobol", "elasticity"])
+def test_the_command_ranks_factors_and_draws_them(method, tmp_path, capsys):
+    if method in ("morris", "sobol"):
         pytest.importorskip("SALib")
-    small = write_small(tmp_path, **{"num_requests: 40": "num_requests: 4"})
+    small, page = write_small(tmp_path, **{"num_requests: 40": "num_requests: 4"}), tmp_path / "study.html"
     command = ["sensitivity", str(small), "--method", method, "--samples", "2", "--backend", "serial"]
-    assert execute([*command, "--json", "-"]) == 0
+    assert execute([*command, "--json", "-", "--html", str(page)]) == 0
     written, shown = capsys.readouterr()
     record = json.loads(written)
     assert record["runs"] > len(record["factors"])
-    assert f"What moves tokens_per_s_per_user{'' if method == 'morris' else ' ('}" in shown
+    known = method in ("tornado", "elasticity")
+    assert f"What moves tokens_per_s_per_user{' (' if known else ': '}" in shown
+    assert f'id="figure-{method}"' in page.read_text()
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sim.cli.options import JsonFile
-from sim.cli.output import console, require_outputs, table, write_json
+from sim.cli.options import HtmlFile, JsonFile
+from sim.cli.output import console, require_outputs, table, write_json, write_page
 from sim.cli.sweep import BackendName, Workers, progress_bar
 from sim.cli.wording import ABSENT, percent, significant
 
@@ -23,15 +23,22 @@ Side = Annotated[
 
 
 def compare(
-    a: Side, b: Side, backend: BackendName = None, workers: Workers = None, json: JsonFile = None
+    a: Side,
+    b: Side,
+    backend: BackendName = None,
+    workers: Workers = None,
+    json: JsonFile = None,
+    html: HtmlFile = None,
 ) -> None:
     """Say what differs between two scenarios, going in and coming out, and which cause explains how much."""
     import sim
 
-    require_outputs(a, json)
+    require_outputs(a, json, html)
     with progress_bar("runs") as progress:
         found = sim.compare(a, b, backend=backend, workers=workers, progress=progress)
     write_json(json, found.to_json())
+    if html is not None:
+        write_page(html, sim.html_compare(found))
     _print_comparison(console(json), found)
 
 

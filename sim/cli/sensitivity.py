@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sim.cli.options import FidelityName, JsonFile, ScenarioFile, Sets, overrides
-from sim.cli.output import console, require_outputs, table, write_json
+from sim.cli.options import FidelityName, HtmlFile, JsonFile, ScenarioFile, Sets, overrides
+from sim.cli.output import console, require_outputs, table, write_json, write_page
 from sim.cli.sweep import BackendName, Workers, progress_bar
 from sim.cli.wording import ABSENT, percent, significant
 
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 SHOWN_FACTORS, SHOWN_DECIDING = 15, 2
 
 OutputName = Annotated[str, typer.Option("--output", metavar="NAME", help="Field of the run's record.")]
-MethodName = Annotated[str, typer.Option("--method", help="tornado, or morris and sobol with SALib.")]
+MethodName = Annotated[
+    str, typer.Option("--method", help="tornado, elasticity, or morris and sobol with SALib.")
+]
 Samples = Annotated[
     int, typer.Option("--samples", metavar="N", min=2, help="Trajectories of Morris, base samples of Sobol.")
 ]
@@ -45,11 +47,12 @@ def sensitivity(
     backend: BackendName = None,
     workers: Workers = None,
     json: JsonFile = None,
+    html: HtmlFile = None,
 ) -> None:
     """Rank the uncertain figures of a scenario by how far each moves an output of its run."""
     import sim
 
-    require_outputs(scenario, json)
+    require_outputs(scenario, json, html)
     loaded = sim.load(scenario, overrides(sets, fidelity))
     with progress_bar("runs") as progress:
         study = sim.sensitivity(
@@ -57,6 +60,8 @@ def sensitivity(
             workers=workers, progress=progress,
         )  # fmt: skip
     write_json(json, study.to_json())
+    if html is not None:
+        write_page(html, sim.html_sensitivity(study))
     _print_study(console(json), study)
 
 
@@ -104,6 +109,8 @@ def short(factor: str) -> str:
 
 
 def _print_study(out: "Console", study: "Study") -> None:
+    from sim.planning.outputs import BY_NAME
+    from sim.planning.uncertainty.elasticity import Elasticity
     from sim.planning.uncertainty.sensitivity import Bar, Effect
 
     rows: list[list[str]] = []
@@ -113,6 +120,8 @@ def _print_study(out: "Console", study: "Study") -> None:
             rows.append(
                 [row.factor, *ends, ABSENT if row.elasticity != row.elasticity else f"{row.elasticity:+.2f}"]
             )
+        elif isinstance(row, Elasticity):
+            rows.append([row.words(BY_NAME[study.output]), f"{row.elasticity:+.2f}"])
         elif isinstance(row, Effect):
             rows.append([row.factor, significant(row.mu_star), significant(row.sigma)])
         else:
@@ -121,6 +130,7 @@ def _print_study(out: "Console", study: "Study") -> None:
         "tornado": ("factor", "from … to", "at low", "at high", "elasticity"),
         "morris": ("factor", "µ*", "σ"),
         "sobol": ("factor", "alone", "in all"),
+        "elasticity": ("a tenth more of a resource", "elasticity"),
     }[study.method]
     value = "" if study.value is None else f" ({significant(study.value)})"
     out.print(table(f"What moves {study.output}{value}: {study.method}, {study.runs} runs", columns, rows))

@@ -1,5 +1,6 @@
 """Reports: self-contained HTML pages of what the commands compute, and timelines of a run and of a step."""
 
+from sim.report.compare_page import html_compare
 from sim.report.explain_page import html_explain
 from sim.report.memory_page import html_memory_curve
 from sim.report.national_page import html_national
@@ -9,11 +10,13 @@ from sim.report.plan_page import html_plan
 from sim.report.review_page import html_review
 from sim.report.run_page import html_report
 from sim.report.run_trace import write_run_trace
+from sim.report.sensitivity_page import html_sensitivity
 from sim.report.serving_page import html_validate_serving
 from sim.report.step_trace import write_step_trace
 from sim.report.sweep_page import html_sweep
 
 __all__ = [
+    "html_compare",
     "html_explain",
     "html_memory_curve",
     "html_national",
@@ -22,6 +25,7 @@ __all__ = [
     "html_plan",
     "html_report",
     "html_review",
+    "html_sensitivity",
     "html_sweep",
     "html_validate_serving",
     "write_run_trace",

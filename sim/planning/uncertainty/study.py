@@ -1,4 +1,4 @@
-"""A sensitivity study of a scenario: one output, all its uncertain factors, one of three methods."""
+"""A sensitivity study of a scenario: one output, and what moves it, by one of four methods."""
 
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -9,15 +9,18 @@ import numpy as np
 
 from sim.errors import UserError, unknown
 from sim.figures import HIGH_END, LOW_END
-from sim.planning.executors import make_executor
-from sim.planning.outputs import BY_NAME
+from sim.planning.evaluate import Task
+from sim.planning.executors import Executor, make_executor
+from sim.planning.identity import canonical
+from sim.planning.outputs import BY_NAME, Output
+from sim.planning.uncertainty.elasticity import FURTHER, MORE, Elasticity, elasticity, resources, tasks
 from sim.planning.uncertainty.factors import factors, task_at
 from sim.planning.uncertainty.sensitivity import Bar, Effect, Floats, Share, morris, sobol, tornado
 from sim.planning.uncertainty.spread import ranges, runs
 from sim.scenario.scenario import Scenario
 from sim.version import __version__
 
-Method = Literal["tornado", "morris", "sobol"]
+Method = Literal["tornado", "morris", "sobol", "elasticity"]
 METHODS: tuple[str, ...] = get_args(Method)
 
 
@@ -26,14 +29,14 @@ class Study:
     """What moves an output.
 
     Attributes:
-        value: the output with every factor at its value (tornado only).
+        value: the output with every factor at its value (of tornado and elasticity).
         rows: the factors, the most influential first; runs: how many it took.
     """
 
     method: str
     output: str
     value: float | None
-    rows: tuple[Bar, ...] | tuple[Effect, ...] | tuple[Share, ...]
+    rows: tuple[Bar, ...] | tuple[Effect, ...] | tuple[Share, ...] | tuple[Elasticity, ...]
     runs: int
 
     def to_json(self) -> dict[str, object]:
@@ -64,7 +67,8 @@ def sensitivity(
 
     Args:
         output: a field of the run's record, one of `sim.planning.outputs`.
-        method: tornado (2 d + 1 runs), morris (samples · (d + 1)) or sobol (samples · (d + 2)).
+        method: tornado (2 d + 1 runs), morris (samples · (d + 1)), sobol (samples · (d + 2)) or elasticity
+            (of resources rather than of what is uncertain; some 15 runs).
         samples: trajectories of Morris, base samples of Sobol.
         vary, backend, workers, progress: as of `sim.uncertainty`.
     Raises:
@@ -74,6 +78,9 @@ def sensitivity(
         raise unknown("method", method, METHODS)
     if output not in BY_NAME:
         raise unknown("output", output, BY_NAME)
+    if method == "elasticity":
+        with closing(make_executor(backend, workers)) as executor:
+            return _elasticities(scenario, BY_NAME[output], executor, progress)
     known = factors(scenario, ranges(vary or {}))
     if not known:
         raise UserError(f"{scenario.name}: no figure has a range, so that nothing can be varied; use --vary")
@@ -99,3 +106,32 @@ def sensitivity(
         else:
             rows = sobol(names, model, samples, scenario.spec.seed)
     return Study(method, output, value, rows, made)
+
+
+def _elasticities(
+    scenario: Scenario, output: Output, executor: Executor, progress: Callable[[int, int], None]
+) -> Study:
+    """A tenth more of every resource; of the one that bounds the run further, until another one does."""
+    known = resources(scenario)
+    plain = Task("0", canonical(scenario.tree), str(scenario.base.resolve()), scenario.name)
+    more = [task for place, each in enumerate(known, 1) for task in tasks(scenario, each, (MORE,), place)]
+    base, *moved = runs([plain, *more], executor, progress)
+    if base is None:
+        raise UserError(f"{scenario.name}: its run is refused; bandwall run says why")
+    binding = [each for each in known if each.bound == base.get("bound_by")]
+    far = [
+        task
+        for place, each in enumerate(binding)
+        for task in tasks(scenario, each, FURTHER, place * len(FURTHER))
+    ]
+    found = runs(far, executor, progress)
+    beyond = {
+        each.name: found[place * len(FURTHER) : (place + 1) * len(FURTHER)]
+        for place, each in enumerate(binding)
+    }
+    rows = [
+        elasticity(each, output, base, record, beyond.get(each.name, ()))
+        for each, record in zip(known, moved, strict=True)
+    ]
+    rows.sort(key=lambda row: (row.change != row.change, -abs(row.change)))
+    return Study("elasticity", output.name, output.of(base), tuple(rows), 1 + len(more) + len(far))
