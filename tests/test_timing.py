@@ -358,6 +358,14 @@ def test_a_step_with_prefill_takes_no_less_than_the_launch_of_its_kernels() -> N
     assert seconds(slow, long) == seconds(free, long), "the device is slower than the host"
 
 
+def test_a_step_with_prefill_launches_everything_where_no_pieces_are_captured() -> None:
+    of, batch = llama(), BatchShape(4, 400, chunks=((64, 0),))
+    pieces, whole = (launched(of, 100e-6, piecewise=piecewise) for piecewise in (True, False))
+    assert seconds(whole, batch) > 2 * seconds(pieces, batch)
+    alone = BatchShape(4, 400)
+    assert seconds(whole, alone) == seconds(pieces, alone)
+
+
 def test_decodes_that_replay_a_graph_launch_nothing_and_without_graphs_they_do() -> None:
     of = DEPLOYMENTS["recurrent"]()
     batch = BatchShape(8, 8 * 1000, tuple(8 * min(1000, w) for w in make_timer(of, "analytic").windows))
