@@ -19,6 +19,7 @@ from sim.deployment.layout import layout_problem
 from sim.deployment.memory import MemoryMap, memory_map
 from sim.deployment.precision import check_arithmetic
 from sim.deployment.schema import (
+    NEVER_RECOMPUTES,
     CompiledSpec,
     DeploymentSpec,
     EngineSpec,
@@ -268,7 +269,7 @@ def _with_model_len(deployment: Deployment, memory: MemoryMap, stated: int | Non
     holds = memory.longest_sequence
     if stated is None:
         longest = min(engine.max_model_len, holds)
-        if not engine.enable_chunked_prefill:
+        if not engine.enable_chunked_prefill and engine.scheduler != NEVER_RECOMPUTES:
             longest = min(longest, engine.max_num_batched_tokens)
         return replace(deployment, engine=replace(engine, max_model_len=longest))
     if stated > holds:

@@ -16,6 +16,9 @@ from sim.figures import BandwidthFigure, BytesFigure, Figure, NumberFigure, Time
 from sim.hardware.stacks import KernelClass
 from sim.units import NUMBER
 
+NEVER_RECOMPUTES = "no-evict"
+"""The scheduler under which a step must hold prompts only: elsewhere who is preempted computes prompt and answer
+again, in one step where prompts are not chunked."""
 StorageType = Literal["bf16", "fp16", "fp8", "int8", "fp4", "int4"]
 Count = Annotated[int, Field(ge=1, strict=True)]
 Tokens = Annotated[int, Field(ge=0, strict=True)]
@@ -313,7 +316,8 @@ class EngineSpec(BaseModel):
                 f"{batches[-1]}"
             )
         longest = self.max_model_len
-        if not self.enable_chunked_prefill and longest is not None and longest > self.max_num_batched_tokens:
+        recomputed_whole = not self.enable_chunked_prefill and self.scheduler != NEVER_RECOMPUTES
+        if recomputed_whole and longest is not None and longest > self.max_num_batched_tokens:
             raise ValueError(
                 f"without chunked prefill max_num_batched_tokens {self.max_num_batched_tokens} must be at "
                 f"least max_model_len {longest}: a prompt must fit one step"

@@ -57,7 +57,10 @@ def book_of(requests: Requests, config: SchedulerConfig, seed: int) -> RequestBo
     book = RequestBook(
         requests.arrival.tolist(), prompt.tolist(), cap.tolist(), priority, tables, open_output, pace
     )
-    for request in np.flatnonzero(cap < 1).tolist():
+    refused = cap < 1
+    if not config.enable_chunked_prefill:
+        refused |= prompt > config.max_num_batched_tokens
+    for request in np.flatnonzero(refused).tolist():
         book.state[request] = REFUSED
     return book
 
@@ -144,7 +147,7 @@ def remarks(requests: Requests, table: RequestTable, max_model_len: int) -> tupl
     cut = int(((table.output_tokens < requests.output_tokens) & (table.status == FINISHED)).sum())
     notes = [f"Workload: {requests.synthetic}."] if requests.synthetic else []
     if rejected:
-        why = f"their prompts leave no room for an answer within {limit}"
+        why = f"their prompts fit no step, or leave no room for an answer within {limit}"
         notes.append(f"{rejected:,} of {everyone} requests are rejected: {why}.")
     if unfinished:
         notes.append(f"{unfinished:,} of {everyone} requests can never be scheduled and do not finish.")
