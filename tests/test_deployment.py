@@ -280,6 +280,8 @@ def test_graphs_are_captured_up_to_the_limit_or_not_at_all():
     assert list(sizes) == sorted(set(sizes))
     assert graph_sizes(0) == ()
     assert deploy(spec(engine={"max_num_seqs": 8}), LLAMA_8B, cluster(H100)).host.graph_sizes[-1] == 16
+    few = {"max_num_seqs": 40, "max_num_batched_tokens": 64}
+    assert deploy(spec(engine=few), LLAMA_8B, cluster(H100)).host.graph_sizes[-1] == 64
 
 
 def test_an_unstated_model_length_is_the_context_or_what_the_cache_holds():
@@ -330,3 +332,13 @@ def attempt(wanted: DeploymentSpec, model: ModelArchitecture, on: Cluster) -> De
         return deploy(wanted, model, on)
     except UserError as error:
         return str(error)
+
+
+def test_answers_may_be_longer_than_a_step_where_nobody_is_recomputed():
+    whole = {"enable_chunked_prefill": False, "max_num_batched_tokens": 4096, "max_num_seqs": 64}
+    lengths = {
+        rules: deploy(spec(engine=whole | {"scheduler": rules}), LLAMA_8B, cluster(H100)).engine.max_model_len
+        for rules in ("no-evict", "vllm-legacy")
+    }
+    assert lengths["vllm-legacy"] == 4096
+    assert lengths["no-evict"] > 4096

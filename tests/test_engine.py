@@ -250,3 +250,11 @@ def test_without_eviction_nobody_starts_who_could_be_interrupted():
     table = serve_fleet(requests, surface, lone(few | {"rules": "no-evict"})).requests
     assert table.preemptions.sum() == 0
     assert np.isfinite(table.finish).all()
+
+
+def test_a_step_must_hold_a_prompt_but_not_its_answer_where_nobody_is_recomputed():
+    whole = {"rules": "no-evict", "enable_chunked_prefill": False, "max_num_batched_tokens": 100}
+    requests = Requests(np.zeros(2), np.array([90, 110]), np.array([300, 10]))
+    served = serve_fleet(requests, LinearSurface(0.01, 1e-4, 0.0), lone(whole)).requests
+    assert served.output_tokens[0] == 300
+    assert np.isfinite(served.finish).tolist() == [True, False]

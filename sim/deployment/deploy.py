@@ -210,9 +210,11 @@ def _front_end(spec: FrontEndSpec, resolution: Resolution) -> FrontEndCosts:
 
 
 def _decode_sizes(engine: EngineSpec, queries: int) -> tuple[int, ...]:
-    """In tokens: a decode that verifies drafts has `queries` of them."""
+    """In tokens: a decode that verifies drafts has `queries` of them, and sizes are whole decodes."""
     if engine.compiled is None:
-        return graph_sizes(min(engine.max_cudagraph_capture_size, 2 * queries * engine.max_num_seqs))
+        most = min(2 * queries * engine.max_num_seqs, engine.max_num_batched_tokens)
+        sizes = graph_sizes(min(engine.max_cudagraph_capture_size, most))
+        return tuple(dict.fromkeys(queries * -(-size // queries) for size in sizes))
     return engine.compiled.decode_batches or (engine.max_num_seqs,)
 
 
@@ -258,7 +260,7 @@ def graph_sizes(most: int) -> tuple[int, ...]:
     """Batch sizes graphs are captured for: 1, 2, 4, then every 8 below 256 and every 16 up to `most`.
 
     Source: vLLM's default `cudagraph_capture_sizes` (config/vllm.py), largest
-    min(2·(1 + drafts)·max_num_seqs, 512).
+    min(2·(1 + drafts)·max_num_seqs, max_num_batched_tokens, 512).
     """
     sizes = [1, 2, 4, *range(8, 256, 8), *range(256, most + 1, 16)]
     return tuple(size for size in sizes if size <= most)

@@ -17,8 +17,8 @@ from sim.hardware.stacks import KernelClass
 from sim.units import NUMBER
 
 NEVER_RECOMPUTES = "no-evict"
-"""The scheduler under which a step must hold prompts only: elsewhere who is preempted computes prompt and answer
-again, in one step where prompts are not chunked."""
+"""The scheduler under which a step must hold prompts only: elsewhere who is preempted computes prompt and
+answer again, in one step where prompts are not chunked."""
 StorageType = Literal["bf16", "fp16", "fp8", "int8", "fp4", "int4"]
 Count = Annotated[int, Field(ge=1, strict=True)]
 Tokens = Annotated[int, Field(ge=0, strict=True)]

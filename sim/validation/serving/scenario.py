@@ -113,7 +113,7 @@ def build(case: MeasuredCase, folder: Path) -> BuiltCase:
     mixture = any(isinstance(layer.ffn, MoeFfn) for layer in load_model(model).layers)
     if phases := stated_phases(case, mixture=mixture):
         return _in_phases(case, model, chip, deployment, lengths, phases, folder)
-    if case.workload.get("disaggregated"):
+    if case.workload.get("disaggregated") or "unknown disaggregated layout" in case.notes:
         raise NotRunnableError("layout of the pools not stated")
     layout, replicas = _layout(case, model, chip, deployment, lengths, mixture)
     chips = layout["tp"] * layout["pp"] * layout["dp"]
