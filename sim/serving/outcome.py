@@ -147,7 +147,7 @@ def remarks(requests: Requests, table: RequestTable, max_model_len: int) -> tupl
     cut = int(((table.output_tokens < requests.output_tokens) & (table.status == FINISHED)).sum())
     notes = [f"Workload: {requests.synthetic}."] if requests.synthetic else []
     if rejected:
-        why = f"their prompts fit no step, or leave no room for an answer within {limit}"
+        why = f"their prompts leave no room for an answer within {limit}, or fit no step"
         notes.append(f"{rejected:,} of {everyone} requests are rejected: {why}.")
     if unfinished:
         notes.append(f"{unfinished:,} of {everyone} requests can never be scheduled and do not finish.")
