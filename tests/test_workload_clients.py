@@ -102,6 +102,25 @@ def test_a_total_rate_scales_every_client_in_proportion():
         assert counts[1] / counts[0] == pytest.approx(2, rel=0.25)
 
 
+def test_bursts_come_more_often_at_a_higher_total():
+    burst = {**CODE, "name": "batch", "arrivals": {"process": "burst", "size": 10, "every": "10 s"}}
+    own, doubled = generate(spec(CHAT, burst), 1), generate(spec(CHAT, burst, rate=8.0), 1)
+    for place in range(2):
+        counts = [np.count_nonzero(r.client == place) for r in (own, doubled)]
+        assert counts[1] / counts[0] == pytest.approx(2, rel=0.1)
+
+
+def test_bursty_clients_still_give_the_count_that_is_asked_for():
+    rare = {**CODE, "arrivals": {"process": "gamma", "rate": 1.0, "cv": 30.0}}
+    for seed in range(8):
+        assert len(generate(spec(rare, num_requests=40), seed)) == 40
+
+
+def test_priorities_of_the_workload_are_drawn_over_all_clients():
+    both = spec(CHAT, AGENTS, duration="5 min", priority={"values": [1, 2]})
+    assert set(generate(both, 0).priority.tolist()) == {1, 2}
+
+
 def test_a_count_takes_the_first_of_all():
     longer, count = (
         generate(spec(CHAT, CODE, duration="30 min"), 2),
