@@ -13,7 +13,7 @@ from sim.cli import execute
 from sim.hardware import read_chip
 from sim.hardware.schema import ChipProfile
 from sim.planning.executors.serial import SerialExecutor
-from sim.planning.money import Ownership, Rental
+from sim.planning.money import Ownership, Rental, Site
 from sim.planning.plan.budget import parse_budget
 from sim.planning.plan.engine import engine_of
 from sim.planning.plan.plan import run_plan
@@ -63,6 +63,12 @@ def test_a_budget_too_small_for_one_replica_buys_nothing():
 def test_a_faulty_budget_is_one_sentence(text, said):
     with pytest.raises(UserError, match=said):
         parse_budget(text, Rental())
+
+
+def test_a_meter_never_shows_less_than_the_servers_draw():
+    assert Site().pue.quantile(0.0) >= 1.0
+    with pytest.raises(ValueError, match="the meter shows at least"):
+        Site.model_validate({"pue": {"value": 0.9, "low": 0.8, "high": 1.2, "basis": "assumption"}})
 
 
 def test_budgets_are_read_in_their_units():

@@ -13,10 +13,10 @@ depreciation over 3-5 years at 6-10 %; maintenance and rent of a rack are assump
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from sim.documents import WRITTEN
 from sim.errors import UserError
@@ -32,13 +32,21 @@ def _figure(value: float, low: float, high: float, basis: str, source: str) -> F
     return Figure(value, NUMBER, low, high, basis, source)  # pyright: ignore[reportArgumentType]
 
 
+def _at_least_one(pue: Figure) -> Figure:
+    if (pue.value if pue.low is None else pue.low) < 1:
+        raise ValueError(f"{pue.text()}: the meter shows at least what the servers draw")
+    return replace(pue, bounds=(1.0, math.inf))
+
+
 class Site(BaseModel):
     """Where the fleet stands: electricity, racks, currency."""
 
     model_config = WRITTEN
 
-    pue: NumberFigure = Field(
-        default=_figure(1.3, 1.1, 1.5, "estimate", "new halls 1.1-1.25, older colocation 1.3-1.5"),
+    pue: Annotated[NumberFigure, AfterValidator(_at_least_one)] = Field(
+        default=_at_least_one(
+            _figure(1.3, 1.1, 1.5, "estimate", "new halls 1.1-1.25, older colocation 1.3-1.5")
+        ),
         description="power at the meter / power of the servers",
     )
     krw_per_kwh: NumberFigure = Field(
