@@ -1,7 +1,7 @@
 """A model laid out on a cluster, with the prices of its steps: what every number at step level comes from.
 
     tokens/s per user = y / decode step                 y tokens per decode and step, 1 without drafts
-    prefill           = Σ steps of the prompt's chunks, alone on the machine
+    prefill           = Σ steps of a prompt's chunks, one prompt on each attention-dp rank and nothing else
     tokens/s per chip = y · n · dp / mean step / chips  n decodes per rank; a step takes in as many prompts
                                                         as requests finish (`sim.planning.plan.estimate`)
 
@@ -144,11 +144,16 @@ class Machine:
             decodes=n,
             tokens_per_s_per_user=each / decode.seconds,
             tokens_per_s_per_chip=each * n * dp / mean / chips,
-            prefill_tokens_per_s_per_chip=dp * point.prompt / prefill.seconds / chips,
+            prefill_tokens_per_s_per_chip=self.prompt_rate(point, prefill.seconds),
             light_per_user=each / decode.light,
             light_per_chip=each * n * dp / light / chips,
-            light_prefill_per_chip=dp * point.prompt / prefill.light / chips,
+            light_prefill_per_chip=self.prompt_rate(point, prefill.light),
         )
+
+    def prompt_rate(self, point: Point, seconds: float) -> float:
+        """Prompt tokens/s of a chip where every attention-dp rank takes a prompt in so many seconds."""
+        parallel = self.deployment.parallel
+        return parallel.dp * point.prompt / seconds / parallel.chips
 
     def largest_batch(self, context: int) -> int:
         """Sequences of `context` tokens whose caches fit; 0 where not one does.

@@ -31,7 +31,8 @@ class Metric:
 
 METRICS = (
     Metric("tokens/s/user", "output tokens/s of a user, decode alone", "step", "more"),
-    Metric("ttft", "prefill of a prompt alone", "step", "less", TIME),
+    Metric("ttft", "prefill of a prompt on each attention-dp rank", "step", "less", TIME),
+    Metric("prompt tokens/s/chip", "prompt tokens/s of a chip, prefill alone", "step", "more"),
     Metric("tokens/s/chip", "output tokens/s of a chip under load", "served", "more"),
     Metric("usd/M tokens", "USD per 1M output tokens under load, chips owned", "served", "less"),
     Metric("J/token", "J per output token under load", "served", "less"),

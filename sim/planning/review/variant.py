@@ -47,9 +47,10 @@ class Judge:
         values: dict[str, float] = {}
         causes: Mapping[str, float] = {}
         asked = {bound.metric.name for bound in self.target.bounds}
-        if "ttft" in asked:
+        if asked & {"ttft", "prompt tokens/s/chip"}:
             prefill = changed.phase(changed.prefill_steps(self.point.prompt))
             values["ttft"], causes = prefill.seconds, prefill.causes
+            values["prompt tokens/s/chip"] = changed.prompt_rate(self.point, prefill.seconds)
         if "tokens/s/user" in asked:
             decode = changed.phase([changed.decode_step(self.point.batch, self.point.context)])
             values["tokens/s/user"] = tokens_per_decode(changed.timer) / decode.seconds

@@ -72,8 +72,10 @@ def _speeds(review: "Review") -> Iterator[str]:
         f"{figure(speed.tokens_per_s_per_chip)} tokens/s per chip with prompts taken in "
         f"({figure(sure.per_chip.p10)} to {figure(sure.per_chip.p90)}; light {figure(speed.light_per_chip)})."
     )
+    dp = review.machine.deployment.parallel.dp
+    alone = "alone" if dp == 1 else f"where each of {dp} attention-dp ranks takes one"
     yield (
-        f"A prompt of {point.prompt:,} tokens takes {show(speed.prefill.seconds, TIME)} alone "
+        f"A prompt of {point.prompt:,} tokens takes {show(speed.prefill.seconds, TIME)} {alone} "
         f"({show(sure.prefill.p10, TIME)} to {show(sure.prefill.p90, TIME)}; light "
         f"{show(speed.prefill.light, TIME)})."
     )
