@@ -3,7 +3,7 @@
 Prompts are of the point's length; answers are spread evenly over half to one and a half times theirs, so
 that users do not finish together. A run serves `ROUNDS` requests per user and is read in its steady part.
 
-    USD per 1M output tokens = USD per hour of an owned chip / its tokens per hour, servers full of replicas
+    USD per 1M output tokens = USD per hour of an owned chip / its tokens per hour, racks and servers full
 """
 
 import math
@@ -22,6 +22,8 @@ from sim.units import USD
 
 ROUNDS = 4
 FEWEST_REQUESTS = 100
+_SERVERS = 1000
+"""Of the fleet whose cost is shared: so many that no rack's unused rest counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ def served(machine: Machine, point: Point, price: float = 1.0) -> Served | None:
 
 
 def usd_per_hour(machine: Machine, watts: float, price: float = 1.0) -> float:
-    """Cost of owning a chip of a busy server; NaN where nobody states the chip's purchase price.
+    """Cost of owning a chip of a large busy fleet; NaN where nobody states the chip's purchase price.
 
     Args:
         watts: mean power of a chip and its share of the box; price: factor on its purchase price.
@@ -97,5 +99,5 @@ def usd_per_hour(machine: Machine, watts: float, price: float = 1.0) -> float:
     if cluster.chip.capex <= 0 or math.isnan(watts):
         return math.nan
     money = Ownership(form="ownership", capex=Figure(price * cluster.chip.capex, USD))
-    chips = cluster.server
+    chips = _SERVERS * cluster.server
     return bill(money, cluster.chip, chips, chips, watts, watts, Resolution("money")).usd_per_hour / chips
