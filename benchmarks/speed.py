@@ -48,6 +48,7 @@ JOBS = {
     "w2": Job("w2.yaml", (), 10_000),
     "w3": Job("w3.yaml", (), 100_000, 3),
     "million": Job("w3.yaml", _load(1_000_000), 1_000_000, 1),
+    "fleet": Job("fleet.yaml", (), 1_000_000, 1),
     "out256-cache-off": Job("output-length.yaml", _output(256, 8.0, False), 4_000),
     "out2048-cache-off": Job("output-length.yaml", _output(2048, 1.0, False), 4_000),
     "out256-cache-on": Job("output-length.yaml", _output(256, 8.0, True), 4_000),

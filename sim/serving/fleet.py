@@ -11,7 +11,6 @@ from sim.deployment.memory import MemoryMap
 from sim.serving.book import REFUSED, RequestBook
 from sim.serving.engine import Engine
 from sim.serving.fleet_config import FleetConfig, fleet_config, make_engine
-from sim.serving.operated import OperatedFleet
 from sim.serving.operation.plan import Operation
 from sim.serving.outcome import book_of, run_result
 from sim.serving.records import RunResult
@@ -55,6 +54,8 @@ def serve_fleet(
     """
     if config.operation is None and config.router in _BLIND and not _coupled(requests):
         return _serve_apart(requests, surface, config, step_by_step)
+    from sim.serving.operated import OperatedFleet
+
     fleet = OperatedFleet(requests, surface, config, step_by_step)
     fleet.run()
     return fleet.result()

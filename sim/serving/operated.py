@@ -19,9 +19,9 @@ import numpy as np
 from sim.serving.book import GIVEN_UP, REFUSED
 from sim.serving.clock import Clock
 from sim.serving.engine import Engine
+from sim.serving.entrance import Entrance
 from sim.serving.fleet_config import FleetConfig, make_engine
-from sim.serving.followers import Followers
-from sim.serving.invariants import Census, checks_wanted
+from sim.serving.invariants import checks_wanted
 from sim.serving.lockstep import ranks_of
 from sim.serving.operation.autoscaling import Demand
 from sim.serving.operation.failing import Failing
@@ -42,6 +42,10 @@ from sim.timing.surface_protocol import Surface
 from sim.workload.requests import Requests
 from sim.workload.streams import stream
 
+LOOKED_AT = 24
+"""Up to so many replicas of which only the router asks something are looked at at each arrival: that costs
+less than to be told of every end (measured on W2 of docs/performance.md)."""
+
 
 class OperatedFleet:
     """A run of a fleet whose replicas meet: in the router, in a closed loop, in what is done with them."""
@@ -58,7 +62,9 @@ class OperatedFleet:
         self.happened: deque[Callable[[], None]] = deque()
         self.tapes = [RunTape() for _ in range(config.replicas)]
         self.engines = [self._engine(replica) for replica in range(config.replicas)]
-        self.watched = WatchedEngines(self.clock, self.engines, self.happened, self._has_work)
+        coupled = requests.concurrency is not None or requests.follows is not None
+        self.watches = coupled or config.operation is not None or config.replicas > LOOKED_AT
+        self.watched = WatchedEngines(self.clock, self.engines, self.happened, self._is_wanted)
         self.view = ReportedReplicas(
             config.replicas,
             self.book.prompt,
@@ -79,11 +85,8 @@ class OperatedFleet:
         self.stranded: list[list[tuple[int, float]]] = [[] for _ in range(config.replicas)]
         self.reason = np.zeros(len(requests), np.int8)
         self.retries: dict[int, int] = {}
-        self.followers = Followers(requests.follows, len(requests))
-        self.backlog = iter(self.followers.first if requests.follows else range(len(requests)))
-        self.to_come = len(requests)
+        self.entrance = Entrance(requests, self.book, self.clock, self._come, self.watched.settle)
         self.past_steps = 0
-        self.census = Census()
 
     def _engine(self, replica: int) -> Engine:
         engine = make_engine(self.config, self.book, self.surface, self.tapes[replica])
@@ -98,8 +101,8 @@ class OperatedFleet:
             client, self.operation.client_weights, self.book.priority, self.book.prompt, self.book.cap
         )
 
-    def _has_work(self, engine: Engine) -> bool:
-        return not engine.idle or bool(engine.flight)
+    def _is_wanted(self, engine: Engine) -> bool:
+        return self.watches and (not engine.idle or bool(engine.flight))
 
     def _held(self) -> list[int]:
         """KV blocks held by every replica, now."""
@@ -108,47 +111,10 @@ class OperatedFleet:
 
     # -- requests -----------------------------------------------------------------------------------------
 
-    def _arrive_next(self) -> None:
-        """Sets the clock for the next arrival of an open loop that waits for nobody."""
-        request = next(self.backlog, None)
-        if request is not None:
-            self.clock.at(self.book.arrival[request], partial(self._arrive, request))
-
-    def _arrive(self, request: int, time: float) -> None:
-        self._come(request, time)
-        self._arrive_next()
-        self.watched.settle()
-
-    def _follow(self, request: int, time: float) -> None:
-        """One that waited for the answers of others."""
-        self._come(request, time)
-        self.watched.settle()
-
-    def _enter_next(self, time: float) -> None:
-        """The next request of a closed loop that is let in."""
-        for request in self.backlog:
-            self.book.arrival[request] = time
-            if self._come(request, time):
-                return
-
-    def _ended(self, request: int, time: float, inside: int = 1) -> None:
-        """A request has its answer or never will; it was in the system, or not let in (`inside` 0)."""
-        self.census.change(time, -inside)
-        for follower, arrival in self.followers.released(request, time):
-            self.book.arrival[follower] = arrival
-            self.clock.at(arrival, partial(self._follow, follower))
-        if not self.to_come and not self.census.count:
-            self.clock.clear()
-
     def _come(self, request: int, time: float) -> bool:
         """A request comes to the gateway; False if it is turned away."""
-        self.to_come -= 1
-        if self.book.state[request] == REFUSED:
-            self._ended(request, time, 0)
-            return False
         if not self.gateway.arrive(request, time):
             return False
-        self.census.change(time, 1)
         if self.awaits_first_tokens:
             self.first_tokens.awaited[request] = None
         self._send_ready(time)
@@ -160,6 +126,9 @@ class OperatedFleet:
 
     def _send(self, request: int, time: float) -> None:
         view = self.view
+        if not self.watches:
+            self.watched.advance_all(time)
+            self.watched.settle()
         view.report(time)
         place = self.replica[request] = self.router.choose(request)
         view.sent(request, place)
@@ -181,9 +150,7 @@ class OperatedFleet:
         if not sent and self.lifecycle.state[place] == "draining":
             self.lifecycle.emptied(place, time)
         self.gateway.seen.inside -= 1
-        self._ended(request, time)
-        if self.requests.concurrency is not None:
-            self._enter_next(time)
+        self.entrance.left(request, time)
         self._send_ready(time)
 
     def _refuse(self, request: int, reason: Reason, time: float) -> None:
@@ -194,9 +161,7 @@ class OperatedFleet:
         if let_in:
             self.book.finish[request] = time
             self.first_tokens.awaited.pop(request, None)
-        self._ended(request, time, int(let_in))
-        if let_in and self.requests.concurrency is not None:
-            self._enter_next(time)
+            self.entrance.left(request, time)
 
     # -- replicas -----------------------------------------------------------------------------------------
 
@@ -299,12 +264,7 @@ class OperatedFleet:
             self.config.seed,
             self.lifecycle.fail,
         )
-        if self.requests.concurrency is None:
-            self._arrive_next()
-        else:
-            for _ in range(self.requests.concurrency):
-                self._enter_next(0.0)
-            self.watched.settle()
+        self.entrance.begin()
         self.clock.run()
         for engine in self.engines:
             engine.advance(inf)
@@ -334,6 +294,6 @@ class OperatedFleet:
         result = run_result(
             self.requests, self.book, self.replica, self.tapes, self.engines, self.config, operated
         )
-        if checks_wanted() and not self.to_come:
-            self.census.check(result.requests)
+        if checks_wanted() and not self.entrance.to_come:
+            self.entrance.census.check(result.requests)
         return result

@@ -106,6 +106,8 @@ def run_result(
         recomputes=recomputes(book),
         history=history,
     )
+    for tape in tapes:
+        tape.clear()
     if checks_wanted():
         check_run(result, engines)
     return result

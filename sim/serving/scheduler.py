@@ -387,7 +387,9 @@ class Scheduler:
 
     def let_go(self, request: int) -> None:
         """A request that has left frees its blocks."""
-        self.free_table(request, self.book.prompt[request] + self.book.cap[request] - 1)
+        book = self.book
+        self.free_table(request, book.prompt[request] + book.cap[request] - 1)
+        book.table[request] = None
 
     def _deliver_late(self, request: int) -> None:
         """The token of a sequence that the following call left out."""

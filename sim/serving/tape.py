@@ -68,6 +68,10 @@ class RunTape:
         """All rows, a view."""
         return np.frombuffer(self.data, _ROW)
 
+    def clear(self) -> None:
+        """Its rows are elsewhere: let go of what may be the largest part of a run."""
+        self.data = bytearray()
+
 
 def spent(rows: Rows) -> NDArray[np.float64]:
     """Seconds of each row."""
