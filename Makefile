@@ -34,6 +34,7 @@ validate: $(DEV)
 	$(BIN)/python docs/fidelity_tables.py "$(SHARED)"/opdata/open
 	$(BIN)/bandwall validate serving "$(SHARED)"/validation/cases.jsonl --json $(VENV)/serving.json
 	$(BIN)/python docs/serving_tables.py $(VENV)/serving.json
+	$(BIN)/python benchmarks/queueing.py
 	$(BIN)/bandwall validate network "$(SHARED)"/opdata/open/comm.parquet "$(SHARED)"/opdata/open/moe_a2a.parquet
 
 # The scenario reference and the JSON Schema follow from the schemas; tests say when they are out of date.
