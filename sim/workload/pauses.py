@@ -23,5 +23,10 @@ class Pause(BaseModel):
 
     def sample(self, count: int, draws: np.random.Generator) -> NDArray[np.float64]:
         """s."""
-        variance = math.log1p(self.cv**2)
-        return self.mean * np.exp(math.sqrt(variance) * draws.standard_normal(count) - variance / 2)
+        return lognormal(self.mean, self.cv, draws.standard_normal(count))
+
+
+def lognormal(mean: float, cv: float, normal: NDArray[np.float64]) -> NDArray[np.float64]:
+    """mean · exp(σ·z - σ²/2) with σ² = ln(1 + cv²), of standard normal z."""
+    variance = math.log1p(cv**2)
+    return mean * np.exp(math.sqrt(variance) * normal - variance / 2)

@@ -20,6 +20,7 @@ from sim.workload.arrivals.renewal import renewal_times
 from sim.workload.extent import Extent
 from sim.workload.gaps import unit_gaps
 from sim.workload.limits import MOST_REQUESTS
+from sim.workload.pauses import lognormal
 from sim.workload.preset import Preset, Sessions
 from sim.workload.prompts import prompts_of_parents, renumbered
 from sim.workload.requests import Requests
@@ -139,9 +140,7 @@ def _turns(
 
 def _pauses(sessions: Sessions, count: int, seed: int) -> NDArray[np.float64]:
     """Lognormal pauses (s)."""
-    variance = math.log1p(sessions.pause_cv**2)
-    normal = stream(seed, "pauses").standard_normal(count)
-    return sessions.pause * np.exp(math.sqrt(variance) * normal - variance / 2)
+    return lognormal(sessions.pause, sessions.pause_cv, stream(seed, "pauses").standard_normal(count))
 
 
 def _running(values: NDArray[Scalar], first: NDArray[np.int64]) -> NDArray[Scalar]:
