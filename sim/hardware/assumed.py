@@ -232,6 +232,10 @@ LOW_LATENCY_RULES: dict[str, Figure] = {
     "one_shot_share": _of_links(
         0.5, 0.64, 0.8, "0.57 of the link against 0.68 of two-shot kernels on A100 and H100"
     ),
+    "two_shot_starts": _of_links(
+        2.0, 2.35, 2.7, "two-shot all-reduce kernels on A100 and H100: a second barrier over all chips"
+    ),
+    "switch_shot_starts": _of_links(1.5, 2.0, 2.5, "kernels that sum in the switch: two barriers"),
     "exchange_rank_step": _of_links(
         0.6, 1.0, 1.3, "3.2 µs for each doubling in DeepEP, a one-shot kernel 2.9-5 µs"
     ),

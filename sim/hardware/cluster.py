@@ -40,6 +40,8 @@ class Tier:
         peer_share: what each further peer adds to a low-latency kernel, as a share of `low_latency`.
         one_shot_share: share of the achievable bandwidth at which a chip reads all its peers at once.
         two_shot_share: likewise, each peer's part at a time, and for copies by the cores of an exchange.
+        two_shot_starts, switch_shot_starts: fixed time of a two-shot kernel, and of one that sums in the
+            switch, in `low_latency`s.
         exchange_launches: fixed time of a de-duplicating expert exchange, in `launch`es; of a tier between
             servers, for each doubling of them.
         exchange_core_rate: B/s that one core copies in it.
@@ -77,6 +79,8 @@ class Tier:
     peer_share: float
     one_shot_share: float
     two_shot_share: float
+    two_shot_starts: float
+    switch_shot_starts: float
     exchange_launches: float
     exchange_core_rate: float
     exchange_rank_step: float

@@ -182,6 +182,8 @@ class TierProfile(Part):
     peer_share: NumberFigure | None = None
     one_shot_share: Share | None = None
     two_shot_share: Share | None = None
+    two_shot_starts: NumberFigure | None = None
+    switch_shot_starts: NumberFigure | None = None
     exchange_launches: NumberFigure | None = None
     exchange_core_rate: Speed | None = None
     exchange_rank_step: NumberFigure | None = None

@@ -3,9 +3,10 @@
 b one kernel's start, p `peer_share`, s1 `one_shot_share`, s2 `two_shot_share`, η efficiency, L bandwidth:
   one-shot      b + (n−1)·p·b + (n−1)·S/(s1·ηL)             every chip reads all others and adds up
   two-shot      c·b + (n−1)·p·b + 2S(n−1)/n/(s2·ηL)         a share each, then everybody reads the sums
-  switch-shot   2·b + S(1 + 1/n)/(s2·R)                     the switch adds up (see `in_network`)
+  switch-shot   c2·b + S(1 + 1/n)/(s2·R)                     the switch adds up (see `in_network`)
 
-b = b0 + the stack's own surcharge, b0 the tier's `low_latency`; c = 2.35, a second barrier over all chips.
+b = b0 + the stack's own surcharge, b0 the tier's `low_latency`; c `two_shot_starts`, c2
+`switch_shot_starts`, for a second barrier over all chips.
 Sources: the kernels of TensorRT-LLM, vLLM and SGLang; figures fitted to their tables on A100 and H100 of
 NVIDIA aiconfigurator (docs/network.md).
 """
@@ -16,9 +17,6 @@ from sim.network.algorithms.in_network import reduced_bandwidth
 from sim.network.group import Level
 from sim.network.link_time import LinkTime, on_level
 from sim.operators.quantities import Array
-
-_TWO_SHOT_STARTS = 2.35
-_SWITCH_SHOT_STARTS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,7 @@ class TwoShot:
         sent = 2 * message * (n - 1) / n
         rate = tier.two_shot_share * tier.efficiency * level.bandwidth / level.detour
         latency = (n - 1) * tier.peer_share * start
-        return on_level(level, self.name, _TWO_SHOT_STARTS * start, latency, sent / rate, sent)
+        return on_level(level, self.name, tier.two_shot_starts * start, latency, sent / rate, sent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +64,7 @@ class SwitchShot:
         start = tier.low_latency + surcharge
         sent = message * (1 + 1 / n)
         rate = tier.two_shot_share * reduced_bandwidth(level)
-        return on_level(level, self.name, _SWITCH_SHOT_STARTS * start, 0.0, sent / rate, sent)
+        return on_level(level, self.name, level.tier.switch_shot_starts * start, 0.0, sent / rate, sent)
 
 
 Kernel = OneShot | TwoShot | SwitchShot
