@@ -328,3 +328,17 @@ def test_fewer_bits_per_weight_are_named_only_where_they_fit():
     assert narrower_weights_that_fit(unchecked(H100, "bf16", Parallel(tp=8, ep=8))) == "fp8"
     assert narrower_weights_that_fit(unchecked(RNGD, "fp8", Parallel(tp=8, ep=8))) == "fp4"
     assert narrower_weights_that_fit(unchecked(RNGD, "bf16", Parallel(tp=1))) is None
+
+
+def test_a_share_of_what_is_left_is_a_share_of_the_room_for_cache():
+    def free(of: str, share: float) -> tuple[float, float]:
+        engine = {"memory_share_of": of, "gpu_memory_utilization": share}
+        layout = DeploymentSpec.model_validate({"engine": engine})
+        stage = memory_map(deploy(layout, LLAMA_8B, load_cluster("h100-1")[0])).stages[0]
+        return stage.free, stage.visible - stage.needed
+
+    for share in (0.5, 0.9, 1.0):
+        left, room = free("free", share)
+        assert left == pytest.approx(share * room)
+    assert free("free", 1.0)[0] == pytest.approx(free("visible", 1.0)[0])
+    assert free("free", 0.9)[0] > free("visible", 0.9)[0]

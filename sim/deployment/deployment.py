@@ -79,6 +79,7 @@ class EngineLimits:
     max_model_len: int
     block_size: int
     gpu_memory_utilization: float
+    memory_share_of: str
     max_prefills_per_step: int | None
     enable_prefix_caching: bool
     enable_chunked_prefill: bool

@@ -1,6 +1,6 @@
 """The memory map: what lies on a chip of each pipeline stage, and how many KV blocks remain.
 
-    usable  = visible · gpu_memory_utilization
+    usable  = visible · gpu_memory_utilization, or of what the rest leaves: needed + (visible - needed) · it
     free    = usable - weights - activations - reserve
     block   = block_size · bytes per token of the layers that keep every token
     blocks  = floor(free / block), the least over the stages
@@ -144,24 +144,21 @@ def _stage(deployment: Deployment, stage: int, of: int, layers: tuple[Layer, ...
     growth = _growth(deployment, layers, last)
     block, sequence = _block_and_sequence(growth, engine.block_size)
     visible = deployment.cluster.chip.memory.visible
-    return StageMemory(
+    sequences = engine.max_num_seqs * deployment.queries
+    held = StageMemory(
         stage=stage,
         layers=len(layers),
         weights=_weights(deployment, layers, first, last),
-        activations=activation_bytes(
-            model,
-            layers,
-            last,
-            parallel,
-            engine.max_num_batched_tokens,
-            engine.max_num_seqs * deployment.queries,
-        ),
+        activations=activation_bytes(model, layers, last, parallel, engine.max_num_batched_tokens, sequences),
         reserve=deployment.reserve,
         visible=visible,
-        usable=visible * engine.gpu_memory_utilization,
+        usable=visible,
         block=block,
         sequence=sequence,
     )
+    share = engine.gpu_memory_utilization
+    left = share * held.free if engine.memory_share_of == "free" else share * visible - held.needed
+    return replace(held, usable=held.needed + left)
 
 
 def _weights(deployment: Deployment, layers: tuple[Layer, ...], first: bool, last: bool) -> dict[Kind, float]:

@@ -246,6 +246,10 @@ class EngineSpec(BaseModel):
         allow_inf_nan=False,
         description="share of visible device memory the engine may take (also npu_memory_utilization)",
     )
+    memory_share_of: Literal["visible", "free"] = Field(
+        description="what gpu_memory_utilization is a share of: visible memory, or what weights, activations "
+        "and reserve leave of it for the KV cache"
+    )
     max_prefills_per_step: Count | None = Field(
         default=None, description="most prompts that one step prefills (scheduler separate); null: no limit"
     )
