@@ -135,10 +135,9 @@ def test_a_raw_tree_of_the_wrong_shape_is_left_for_validation_to_refuse(wrong: o
     ("parallel", "says"),
     [
         (
-            {"pcp": 2},
-            "deployment.parallel.pcp: 2 is refused, context parallelism comes with serving at scale",
+            {"tp": 8, "dcp": 3},
+            "dcp: 3 does not divide the 8 ranks that tp 8 leaves with the same keys and values; 1, 2, 4, 8",
         ),
-        ({"dcp": 2}, "deployment.parallel.dcp: 2 is refused"),
         ({"tp": 3}, "tp: 3 does not divide the 64 attention heads; 1, 2, 4, 8, 16, 32, 64 are allowed"),
         ({"tp": 8, "ep": 3}, "ep: 3 does not divide tp·dp·pcp = 8; 1, 2, 4, 8 are allowed"),
         ({"pp": 62}, "pp: 62 stages for the 61 layers of ax-k1; give at most 61"),

@@ -29,6 +29,7 @@ DEPLOYMENTS: dict[str, Callable[[], Deployment]] = {
     "stages": lambda: deployed("llama-3.1-70b", "a100-hgx", tp=2, pp=3),
     "servers": lambda: deployed("deepseek-v3", "h100-hgx-x4", "fp8", "fp8", dp=32, ep=32),
     "npu": lambda: deployed("ax-k1", "rebel100-server", "fp8", "fp8", tp=8, ep=8),
+    "context": lambda: deployed("ax-k1", "h200-hgx", "fp8", "fp8", tp=4, pcp=2, dcp=4, ep=8),
     "unpacked": lambda: deployed("llama-2-7b", "a100-hgx", "int4", "bf16"),
 }
 names = st.sampled_from(sorted(DEPLOYMENTS))

@@ -1,6 +1,7 @@
 """Device memory that a step needs while it runs, on one chip.
 
-Per token, 16-bit intermediates (the types between kernels, whatever the matrices multiply):
+Per token that the chip computes (1/pcp of prompts' tokens), 16-bit intermediates (the types between kernels,
+whatever the matrices multiply):
     residual, block input and block output: 3 · hidden, and the widest of
     GQA        (heads + kv heads of the rank) · (head_dim + v_head_dim)  query, keys, values, output
     MLA        heads/tp · 2·(qk_nope + qk_rope + v_head) + latent       prefill: query, keys, values, output
@@ -38,15 +39,19 @@ def activation_bytes(
     Args:
         batched_tokens, sequences: the engine's limits, per attention-dp rank.
     """
-    widest = max(_layer_bytes(layer, model.hidden, parallel, batched_tokens) for layer, _ in counted(layers))
-    stream = 3 * model.hidden * batched_tokens * INTERMEDIATE_BYTES
+    own = sequences + -(-(batched_tokens - sequences) // parallel.pcp)
+    widest = max(
+        _layer_bytes(layer, model.hidden, parallel, own, batched_tokens) for layer, _ in counted(layers)
+    )
+    stream = 3 * model.hidden * own * INTERMEDIATE_BYTES
     logits = sequences * model.vocab * LOGIT_BYTES if last else 0
     return max(stream + widest, float(logits))
 
 
-def _layer_bytes(layer: Layer, hidden: int, parallel: Parallel, tokens: int) -> float:
-    attention = _attention_width(layer.attention, parallel.tp) * tokens
-    ffn = _ffn_values(layer.ffn, hidden, parallel, tokens)
+def _layer_bytes(layer: Layer, hidden: int, parallel: Parallel, own: int, batched: int) -> float:
+    """Of `own` tokens that the chip computes of the step's `batched`."""
+    attention = _attention_width(layer.attention, parallel.tp) * own
+    ffn = _ffn_values(layer.ffn, hidden, parallel, own, batched)
     return max(attention, ffn) * INTERMEDIATE_BYTES
 
 
@@ -62,9 +67,9 @@ def _attention_width(attention: Attention, tp: int) -> float:
     return keys + 2 * heads * attention.value_dim
 
 
-def _ffn_values(ffn: DenseFfn | MoeFfn, hidden: int, parallel: Parallel, tokens: int) -> float:
+def _ffn_values(ffn: DenseFfn | MoeFfn, hidden: int, parallel: Parallel, own: int, batched: int) -> float:
     if isinstance(ffn, DenseFfn):
-        return 3 * ffn.inter / parallel.tp * tokens
+        return 3 * ffn.inter / parallel.tp * own
     width = ffn.inter / parallel.moe_tp
-    rows = min(tokens * parallel.dp, MOE_CHUNK_TOKENS) * min(ffn.top_k, -(-ffn.experts // parallel.ep))
-    return rows * (max(2 * width, hidden) + width) + 3 * ffn.shared_inter / parallel.tp * tokens
+    rows = min(batched * parallel.dp, MOE_CHUNK_TOKENS) * min(ffn.top_k, -(-ffn.experts // parallel.ep))
+    return rows * (max(2 * width, hidden) + width) + 3 * ffn.shared_inter / parallel.tp * own

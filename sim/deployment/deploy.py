@@ -102,6 +102,7 @@ def laid_out(
         ),
     )
     _check_overlap(deployment)
+    _check_context_parallel(deployment)
     return deployment
 
 
@@ -134,6 +135,15 @@ def _check_overlap(deployment: Deployment) -> None:
         raise UserError(
             f"deployment.overlap: {deployment.overlap} hides the exchange of tokens between expert ranks, of "
             f"which {deployment.model.name} has none in this layout; give none, or experts with dp > 1"
+        )
+
+
+def _check_context_parallel(deployment: Deployment) -> None:
+    """MLA's keys and values of full heads lie apart on tensor-parallel ranks: there is nothing to divide."""
+    if deployment.parallel.cp > 1 and deployment.engine.expand_mla:
+        raise UserError(
+            "deployment.engine.expand_mla: true caches the heads of each rank, which context parallelism "
+            "(deployment.parallel.pcp, dcp) does not divide; give false, or 1 for both"
         )
 
 

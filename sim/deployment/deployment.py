@@ -46,7 +46,7 @@ class Precision:
 
 @dataclass(frozen=True, slots=True)
 class Parallel:
-    """Parallel sizes of one replica: chips = tp·pp·dp·pcp; ep divides tp·dp·pcp."""
+    """Parallel sizes of one replica: chips = tp·pp·dp·pcp; ep divides tp·dp·pcp and dcp divides tp."""
 
     tp: int = 1
     pp: int = 1
@@ -59,6 +59,11 @@ class Parallel:
     def chips(self) -> int:
         """Chips of one replica."""
         return self.tp * self.pp * self.dp * self.pcp
+
+    @property
+    def cp(self) -> int:
+        """Ranks that share the KV cache of a sequence token by token: pcp · dcp."""
+        return self.pcp * self.dcp
 
     @property
     def moe_tp(self) -> int:

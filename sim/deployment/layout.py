@@ -3,15 +3,27 @@
     chips = tp · pp · dp · pcp        moe_tp = tp · dp · pcp / ep
     attention heads / tp, FFN width / tp, experts / ep, expert width / (moe_tp · quantisation block)
 
-GQA keys and values are replicated where tp exceeds the KV heads, in whole groups. The vocabulary
-need not divide: engines pad it.
+GQA keys and values are replicated where tp exceeds the KV heads, in whole groups; dcp divides the ranks
+that hold the same keys and values (all of tp for an MLA latent). The vocabulary need not divide: engines pad
+it.
 """
 
 from collections.abc import Iterator
 
 from sim.deployment.deployment import Parallel
-from sim.models.architecture import Attention, DenseFfn, Gqa, Layer, Mla, ModelArchitecture, MoeFfn, counted
+from sim.models.architecture import (
+    Attention,
+    DenseFfn,
+    Gqa,
+    Layer,
+    Mla,
+    ModelArchitecture,
+    MoeFfn,
+    Recurrent,
+    counted,
+)
 from sim.models.dtypes import SCALE_BLOCK
+from sim.models.kv_groups import tokens_read
 
 
 def layout_problem(
@@ -25,7 +37,7 @@ def layout_problem(
         redundant: replicas of experts in every layer.
     """
     return (
-        _context_problem(parallel)
+        _context_problem(model, parallel)
         or _pipeline_problem(model, parallel)
         or next(
             (
@@ -39,10 +51,24 @@ def layout_problem(
     )
 
 
-def _context_problem(parallel: Parallel) -> str | None:
-    for name, size in (("pcp", parallel.pcp), ("dcp", parallel.dcp)):
-        if size > 1:
-            return f"{name}: {size} is refused, context parallelism comes with serving at scale; give 1"
+def _context_problem(model: ModelArchitecture, parallel: Parallel) -> str | None:
+    """As vLLM 0.32: caches are divided where every layer keeps every token of one kind of cache, and among
+    ranks that would else hold copies (`config/model.py`, `v1/kv_cache_interface.py`)."""
+    if parallel.cp == 1:
+        return None
+    name, size = ("dcp", parallel.dcp) if parallel.dcp > 1 else ("pcp", parallel.pcp)
+    for attention in {layer.attention for layer, _ in counted(model.layers)}:
+        if isinstance(attention, Recurrent) or tokens_read(attention) is not None:
+            return (
+                f"{name}: {size} divides caches of which every token is read, and {model.name} has layers "
+                "with windows, states or sparse attention; give 1"
+            )
+        copies = parallel.tp if isinstance(attention, Mla) else max(1, parallel.tp // attention.kv_heads)
+        if copies % parallel.dcp:
+            return (
+                f"dcp: {parallel.dcp} does not divide the {copies} ranks that tp {parallel.tp} leaves with "
+                f"the same keys and values; {_sizes(copies)} are allowed"
+            )
     return None
 
 

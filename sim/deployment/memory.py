@@ -5,7 +5,10 @@
     block   = block_size · bytes per token of the layers that keep every token
     blocks  = floor(free / block), the least over the stages
     A drafter's weights and KV cache lie on the last stage; it uses the blocks of the sequences it drafts for.
-    KV tokens of a replica = dp · blocks · block_size · dcp
+    KV tokens of a replica = dp · blocks · block_size · pcp · dcp
+
+Context parallel ranks share each sequence token by token, so that a block of the scheduler stands for
+block_size tokens on each of them (vLLM's `single_type_kv_cache_manager.py`).
 
 One pool serves every kind of layer, as in vLLM's hybrid cache. Beside the blocks that grow with its
 tokens a running sequence holds `sequence_blocks` for what does not grow: window layers (window plus
@@ -65,6 +68,7 @@ class MemoryMap:
     """The chips of a replica, stage by stage, and the KV pool of one attention-dp rank.
 
     Attributes:
+        block_size: tokens of a block, over all ranks that share it.
         kv_blocks: blocks of the pool, per attention-dp rank; 0 where the deployment does not fit.
         sequence_blocks: blocks a running sequence holds beside those that grow with its tokens.
         kv_tokens: tokens all pools of a replica hold.
@@ -98,14 +102,15 @@ def memory_map(deployment: Deployment) -> MemoryMap:
     stages = tuple(_stages(deployment, layers))
     blocks = min(_blocks(stage, deployment) for stage in stages)
     per_sequence = max(math.ceil(stage.sequence / stage.block) if stage.block else 0 for stage in stages)
-    parallel, size = deployment.parallel, deployment.engine.block_size
-    return MemoryMap(stages, size, blocks, per_sequence, parallel.dp * blocks * size * parallel.dcp)
+    size = deployment.engine.block_size * deployment.parallel.cp
+    return MemoryMap(stages, size, blocks, per_sequence, deployment.parallel.dp * blocks * size)
 
 
 def sequence_bytes(deployment: Deployment, tokens: int) -> float:
     """Bytes of the cache of one sequence of so many tokens, over all chips of its attention-dp rank.
 
-    What every tensor-parallel rank holds whole (MLA's latent) counts once for each of them.
+    What every tensor-parallel rank holds whole (MLA's latent) counts once for each of them, unless context
+    parallelism divides it.
     """
     total = 0.0
     stages = stage_layers(deployment.model, deployment.parallel.pp)
@@ -113,7 +118,7 @@ def sequence_bytes(deployment: Deployment, tokens: int) -> float:
         growth = _growth(deployment, layers, stage == len(stages) - 1)
         windows = sum(min(tokens, window) * size for window, size in growth.windows)
         total += tokens * growth.per_token + windows + growth.state
-    return total * deployment.parallel.tp
+    return total * deployment.parallel.tp / deployment.parallel.dcp
 
 
 def _growth(deployment: Deployment, layers: tuple[Layer, ...], last: bool) -> CacheGrowth:

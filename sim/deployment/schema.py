@@ -59,8 +59,16 @@ class ParallelSpec(BaseModel):
     pp: Count = Field(default=1, description="pipeline stages")
     dp: Count = Field(default=1, description="attention data parallel ranks")
     ep: Count = Field(default=1, description="expert parallel size; divides tp·dp·pcp")
-    pcp: Count = Field(default=1, description="prefill context parallel size (only 1 yet)")
-    dcp: Count = Field(default=1, description="decode context parallel size (only 1 yet)")
+    pcp: Count = Field(
+        default=1,
+        description="prefill context parallel size (vLLM's prefill_context_parallel_size): ranks that share "
+        "the tokens of prompts, and the KV cache",
+    )
+    dcp: Count = Field(
+        default=1,
+        description="decode context parallel size (vLLM's decode_context_parallel_size): tensor parallel "
+        "ranks that share the KV cache token by token instead of copying it; divides tp",
+    )
 
 
 MOST_SKEW = 4.0

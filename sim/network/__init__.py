@@ -12,6 +12,7 @@ from sim.network.collectives import (
 from sim.network.exchange import Routed, expert_exchange
 from sim.network.fair_share import max_min
 from sim.network.flows import Flow, FlowNetwork, finish_times
+from sim.network.group import every
 from sim.network.link_time import LinkTime
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "all_reduce_bound",
     "all_to_all",
     "broadcast",
+    "every",
     "exchange_bound",
     "expert_exchange",
     "finish_times",

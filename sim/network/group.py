@@ -5,7 +5,7 @@ When all chips of a level send at once each has
     all of it through a switch, 1/(chips − 1) of it in a full mesh, one of the 2·dimensions links of a torus
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from sim.hardware.cluster import Cluster, Tier
@@ -55,6 +55,14 @@ def levels(cluster: Cluster, ranks: int, link_taken: float = 0.0) -> tuple[Level
         if ranks <= tier.domain:
             break
     return tuple(spanned)
+
+
+def every(cluster: Cluster, stride: int) -> Cluster:
+    """The cluster of every `stride`-th chip: a group of chips so far apart is consecutive there."""
+    if stride == 1:
+        return cluster
+    tiers = tuple(replace(tier, domain=max(1, tier.domain // stride)) for tier in cluster.tiers)
+    return replace(cluster, tiers=tiers)
 
 
 def between(cluster: Cluster, source: int, target: int, link_taken: float = 0.0) -> Level:

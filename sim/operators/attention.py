@@ -5,11 +5,12 @@ MLA   the latent is whole on every chip. A decode scores it absorbed: query · W
       kv_lora_rank + qk_rope, then · W_v; a prefill chunk expands the latents of all the tokens it sees with
       kv_b and runs ordinary attention. With an indexer every query runs absorbed over its top k.
       `expand` caches full heads instead: kv_b on new tokens only, ordinary attention for both.
+Ranks that share a sequence token by token: sim.operators.context_parallel.
 Chunk tokens count as kernels pad them (sim.operators.chunks).
 RoPE, the QKV split and the cache append are in the attention kernels' own time (docs/operators.md).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from sim.models.architecture import Gqa, Mla, Recurrent
 from sim.models.kv_groups import state_bytes, tokens_read
 from sim.models.matrices import Matrix
 from sim.operators.chunks import TILE, ChunkWork
+from sim.operators.context_parallel import gathered_caches, gathered_queries, merged_outputs
 from sim.operators.operators import (
     Collective,
     DecodeAttention,
@@ -96,21 +98,40 @@ class AttentionBlock:
         if isinstance(self.attention, Recurrent):
             return []
         heads, latent = self._decode_heads(self.attention)
-        name = "mla_decode" if latent else "decode"
+        name, parallel = "mla_decode" if latent else "decode", self.deployment.parallel
+        if parallel.cp > 1:
+            heads, read = replace(heads, query=parallel.dcp * heads.query), read / parallel.cp
         return [
             DecodeAttention(
-                name, GROUP, self.count, sequences, read, heads, latent, queries, block=self._block
+                name, GROUP, self.count, sequences, read, heads, latent, queries, self._block, 1 / parallel.cp
             )
         ]
 
     def per_decode(self, sequences: Array, queries: int = 1) -> list[Operator]:
-        """What a decode computes whatever its context: absorption into the latent space, a state's update."""
-        a = self.attention
+        """What a decode computes whatever its context: absorption into the latent space, a state's update,
+        the exchange of ranks that share its cache."""
+        return [*self.before_decodes(sequences, queries), *self.after_decodes(sequences, queries)]
+
+    def before_decodes(self, sequences: Array, queries: int = 1) -> list[Operator]:
+        """What comes before the decodes' attention kernels."""
+        a, rows = self.attention, queries * sequences
         if isinstance(a, Recurrent):
-            return [self._state_update(a, sequences, queries * sequences, chunked=False)]
-        if isinstance(a, Mla) and a.indexer is None and not self._expands:
-            return self._absorb(a, queries * sequences)
-        return []
+            return [self._state_update(a, sequences, rows, chunked=False)]
+        absorbed = self._absorb(a, rows)[:1] if self._absorbs(a) else []
+        heads, _ = self._decode_heads(a)
+        return [*absorbed, *gathered_queries(self.deployment.parallel, self.count, heads, rows)]
+
+    def after_decodes(self, sequences: Array, queries: int = 1) -> list[Operator]:
+        """What comes behind them."""
+        a, rows = self.attention, queries * sequences
+        if isinstance(a, Recurrent):
+            return []
+        merged = merged_outputs(self.deployment.parallel, self.count, self._decode_heads(a)[0], rows)
+        return [*merged, *(self._absorb(a, rows)[1:] if self._absorbs(a) else [])]
+
+    def _absorbs(self, a: Gqa | Mla) -> bool:
+        """Whether decodes alone go through the latent space (with an indexer every token does)."""
+        return isinstance(a, Mla) and a.indexer is None and not self._expands
 
     def index_decodes(self, sequences: Array, context: Array, queries: int = 1) -> list[Operator]:
         """Scores of every cached key and the selection of the top k, where there is an indexer."""
@@ -147,11 +168,14 @@ class AttentionBlock:
                 ),
             ]
         expanded = isinstance(a, Mla)
-        full = self._full_heads(a)
-        attention = PrefillAttention("prefill", GROUP, self.count, work, full, expanded, self._cache_block)
+        full, parallel = self._full_heads(a), self.deployment.parallel
+        cached = self._decode_heads(a)[0].cache_bytes
+        gather = gathered_caches(parallel, self.count, cached, whole)
+        own = work.shared(parallel.pcp)
+        attention = PrefillAttention("prefill", GROUP, self.count, own, full, expanded, self._cache_block)
         if isinstance(a, Gqa) or self._expands:
-            return [attention]
-        return [*self._expansion(a, work), attention]
+            return [*gather, attention]
+        return [*gather, *self._expansion(a, work), attention]
 
     @property
     def _cache_block(self) -> int:
@@ -224,9 +248,10 @@ class AttentionBlock:
             operators.append(_streamed("output_gate", self.count, rows, 3 * gated, gated))
         return operators
 
-    def _absorb(self, a: Mla, rows: Array) -> list[Operator]:
+    def _absorb(self, a: Gqa | Mla, rows: Array) -> list[Operator]:
         """Queries into the latent space and outputs out of it, one small product per head, in bf16 (engines
         keep W_k and W_v of quantised checkpoints so)."""
+        assert isinstance(a, Mla)
         heads = self._rank(a.heads)
         shapes = (("absorb_q", a.qk_nope, a.kv_lora_rank), ("absorb_v", a.kv_lora_rank, a.v_head))
         return [

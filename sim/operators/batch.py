@@ -26,6 +26,11 @@ class BatchShape:
         """Tokens the step computes."""
         return self.queries * self.decodes + sum(new for new, _ in self.chunks)
 
+    def own_tokens(self, pcp: int) -> int:
+        """Tokens that each of `pcp` prefill context parallel ranks computes: every decode's, its part of the
+        chunks'."""
+        return self.queries * self.decodes + -(-sum(new for new, _ in self.chunks) // pcp)
+
     @property
     def sequences(self) -> int:
         """Sequences in the step; each has one row of logits."""

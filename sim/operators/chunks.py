@@ -48,6 +48,24 @@ class ChunkWork:
             self.longest,
         )
 
+    def shared(self, ranks: int) -> "ChunkWork":
+        """The part of each of `ranks` that share the new tokens, all of whose keys each of them reads.
+
+        A rank takes an early and an equally late piece of every chunk, so that all have as many pairs.
+        """
+        if ranks == 1:
+            return self
+        return ChunkWork(
+            self.chunks,
+            -(-self.new // ranks),
+            self.seen,
+            -(-self.pairs // ranks),
+            -(-self.rows // ranks),
+            self.seen_rows,
+            self.tiles / ranks,
+            self.longest,
+        )
+
 
 def padded_rows(new: int) -> int:
     """Rows kernels compute for a chunk: whole tiles, or whole `ROWS` for less than one tile."""

@@ -8,7 +8,8 @@ from sim.operators.quantities import Array
 
 @dataclass(frozen=True, slots=True)
 class Collective:
-    """All chips of a group of `ranks` (consecutive chips) exchange `message` logical bytes."""
+    """All chips of a group of `ranks`, `stride` chips apart, exchange `message` logical bytes: what each
+    holds at the end of an all-gather, at the beginning of the others."""
 
     name: str
     group: str
@@ -16,6 +17,7 @@ class Collective:
     kind: Literal["all_reduce", "all_gather", "reduce_scatter"]
     ranks: int
     message: Array
+    stride: int = 1
 
 
 @dataclass(frozen=True, slots=True)

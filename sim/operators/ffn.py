@@ -3,7 +3,8 @@
 Dense and shared experts are split over tp. Routed experts lie on ep groups of moe_tp chips. Where one
 attention rank fills the group (dp = 1) every chip holds all tokens, computes its own experts' part and an
 all-reduce sums them. With dp > 1 each chip sends its share of its rank's tokens to their experts and gets
-them back (dispatch, combine), and the chips of a rank then gather what each of them sent.
+them back (dispatch, combine), and the chips of a rank then gather what each of them sent. With pcp > 1 and
+dp = 1 ranks gather all tokens instead, and the sums are scattered back (vLLM's `fused_moe/layer.py`).
 """
 
 from dataclasses import dataclass
@@ -114,15 +115,22 @@ class FfnBlock:
 
     def _exchange(self, routing: Routing, rows: Array) -> list[Operator]:
         parallel = self.deployment.parallel
-        hidden, ranks = self.deployment.model.hidden, parallel.tp * parallel.dp
+        hidden, ranks = self.deployment.model.hidden, parallel.tp * parallel.dp * parallel.pcp
         message = hidden * ACTIVATION_BYTES * rows
         if ranks == 1:
             return []
-        if parallel.dp == 1:
+        if parallel.dp == parallel.pcp == 1:
             return [
                 Collective("expert_all_reduce", "communication", self.count, "all_reduce", ranks, message)
             ]
         operators: list[Operator] = []
+        if parallel.dp == 1:
+            group = "communication"
+            operators += [
+                Collective("dispatch", group, self.count, "all_gather", ranks, message),
+                Collective("combine", group, self.count, "reduce_scatter", ranks, message),
+            ]
+            return operators + self._gather(message)
         sent = bytes_per_value(self.deployment.precision.activations)
         distinct = distinct_ranks(routing, parallel.ep) * parallel.moe_tp
         copies = float(routing.top_k * parallel.moe_tp)
@@ -143,18 +151,15 @@ class FfnBlock:
                     combine=name == "combine",
                 )
             )
-        if parallel.tp > 1:
-            operators.append(
-                Collective(
-                    "expert_all_gather",
-                    "communication",
-                    self.count,
-                    "all_gather",
-                    parallel.tp,
-                    message / parallel.dp,
-                )
-            )
-        return operators
+        return operators + self._gather(message)
+
+    def _gather(self, message: Array) -> list[Operator]:
+        """What each chip of a rank sent comes back to all chips of the rank."""
+        parallel = self.deployment.parallel
+        if parallel.tp == 1:
+            return []
+        mine = message / (parallel.dp * parallel.pcp)
+        return [Collective("expert_all_gather", "communication", self.count, "all_gather", parallel.tp, mine)]
 
     def _dense(self, ffn: DenseFfn, rows: Array) -> list[Operator]:
         operators = self._pair("dense_ffn", ffn.inter, ffn.gated, rows)

@@ -157,6 +157,7 @@ class DecodeAttention:
         sequences: decodes of each case; context: Σ over them of tokens read.
         latent: absorbed MLA, whose kernels have parameters of their own.
         block: tokens whose cache lies together; 1 where single rows are picked.
+        kept: share of the new tokens that this chip caches, below 1 where ranks share a sequence.
     """
 
     name: str
@@ -168,6 +169,7 @@ class DecodeAttention:
     latent: bool = False
     queries: int = 1
     block: int = BLOCK
+    kept: float = 1.0
 
     @property
     def access(self) -> Access:
@@ -187,7 +189,7 @@ class DecodeAttention:
     @property
     def new_bytes(self) -> Array:
         """Cache of the tokens appended, their queries and outputs, of all sequences."""
-        return self.queries * (self.heads.io_bytes + self.heads.cache_bytes) * self.sequences
+        return self.queries * (self.heads.io_bytes + self.kept * self.heads.cache_bytes) * self.sequences
 
     @property
     def arithmetic(self) -> str:

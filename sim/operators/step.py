@@ -27,7 +27,7 @@ def lower(
     lowering = lowering_of(deployment)
     micro = lowering.micro_batches(batch.sequences)
     dp = deployment.parallel.dp if lowering.has_experts else 1
-    tokens = -(-batch.tokens // micro)
+    tokens = -(-batch.own_tokens(deployment.parallel.pcp) // micro)
     operators = lowering.tokens(_one(tokens)) + lowering.rows(_one(-(-batch.sequences // micro)))
     if batch.decodes:
         share = -(-batch.decodes // micro) / batch.decodes

@@ -56,7 +56,7 @@ def fleet_config(
     """
     engine, parallel, speculation = deployment.engine, deployment.parallel, deployment.speculation
     scheduler = SchedulerConfig(
-        block_size=engine.block_size,
+        block_size=memory.block_size,
         num_blocks=memory.kv_blocks - 1,
         sequence_blocks=memory.sequence_blocks,
         max_model_len=engine.max_model_len,

@@ -8,6 +8,7 @@ from sim.network import (
     Routed,
     all_gather,
     all_reduce,
+    every,
     expert_exchange,
     point_to_point,
     reduce_scatter,
@@ -21,7 +22,8 @@ _COLLECTIVES = {"all_reduce": all_reduce, "all_gather": all_gather, "reduce_scat
 def link_time(operator: Collective | ExpertExchange | Hop, cluster: Cluster, link_taken: float) -> LinkTime:
     """The fastest algorithm's time over all cases."""
     if isinstance(operator, Collective):
-        return _COLLECTIVES[operator.kind](cluster, operator.ranks, operator.message, link_taken)
+        reached = every(cluster, operator.stride)
+        return _COLLECTIVES[operator.kind](reached, operator.ranks, operator.message, link_taken)
     if isinstance(operator, Hop):
         return point_to_point(cluster, operator.source, operator.target, operator.message, link_taken)
     routed = Routed(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sim.hardware.cluster import Cluster
-from sim.network import all_reduce_bound, exchange_bound, gather_bound, hop_bound
+from sim.network import all_reduce_bound, every, exchange_bound, gather_bound, hop_bound
 from sim.operators import (
     Collective,
     Elementwise,
@@ -79,6 +79,5 @@ def _wire(operator: Collective | ExpertExchange | Hop, cluster: Cluster, link_ta
         return exchange_bound(
             cluster, operator.ranks, operator.tokens, operator.distinct, operator.token_bytes, link_taken
         )
-    if operator.kind == "all_reduce":
-        return all_reduce_bound(cluster, operator.ranks, operator.message, link_taken)
-    return gather_bound(cluster, operator.ranks, operator.message, link_taken)
+    bound = all_reduce_bound if operator.kind == "all_reduce" else gather_bound
+    return bound(every(cluster, operator.stride), operator.ranks, operator.message, link_taken)

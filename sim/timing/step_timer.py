@@ -151,7 +151,7 @@ class PartsTimer:
     def micro_batch(self, batch: BatchShape) -> MicroBatch:
         """The largest micro-batch of a step."""
         micro = self.lowering.micro_batches(batch.sequences)
-        tokens = batch.tokens if batch.chunks else self.padded(batch.decodes)
+        tokens = self._own(batch) if batch.chunks else self.padded(batch.decodes)
         mine, sums = self._largest(batch, micro, 1) if batch.decodes else (0.0, [])
         nodes, weights = load_weights(_share(self.ranks * batch.tokens, micro))
         return MicroBatch(
@@ -179,7 +179,7 @@ class PartsTimer:
     def launched(self, parts: StepParts, batch: BatchShape, micro: int) -> float:
         """Least seconds of the step by what the host launches for it."""
         if batch.chunks:
-            return parts.launching.of_mixed(_share(batch.tokens, micro))
+            return parts.launching.of_mixed(_share(self._own(batch), micro))
         return parts.launching.of_decodes(self.queries * _share(batch.decodes, micro))
 
     def _decode_steps(self, parts: StepParts, batch: BatchShape, k: int, conditions: Conditions) -> Array:
@@ -198,7 +198,7 @@ class PartsTimer:
 
     def _mixed_step(self, parts: StepParts, batch: BatchShape, conditions: Conditions) -> float:
         micro = self.lowering.micro_batches(batch.sequences)
-        total = parts.tokens(_one(_share(batch.tokens, micro))) + parts.rows(
+        total = parts.tokens(_one(_share(self._own(batch), micro))) + parts.rows(
             _one(_share(batch.sequences, micro))
         )
         if batch.decodes:
@@ -208,6 +208,10 @@ class PartsTimer:
         seconds = float(total[0]) + parts.chunks(batch.chunks) / micro + shared
         seconds -= self.hidden_mixed(batch.tokens, conditions)
         return max(seconds, self.launched(parts, batch, micro))
+
+    def _own(self, batch: BatchShape) -> int:
+        """Tokens that one chip's rank computes."""
+        return batch.own_tokens(self.deployment.parallel.pcp)
 
     def _largest(self, batch: BatchShape, micro: int, k: int) -> tuple[float, list[Array]]:
         """Decodes and sums of the largest micro-batch over k steps."""

@@ -49,6 +49,7 @@ class StepSurface:
         self._parts: StepParts = timer.parts()
         self.queries = timer.queries
         self._pp = timer.deployment.parallel.pp
+        self._pcp = timer.deployment.parallel.pcp
         launching = self._parts.launching
         self._captured, self._pieces, self._kernels = launching.captured, launching.pieces, launching.mixed
         self._ranks = timer.ranks
@@ -133,6 +134,9 @@ class StepSurface:
         for chunk in chunks:
             tokens += chunk[0]
         whole, micro = tokens, 1
+        if self._pcp > 1:
+            alike = self.queries * decodes
+            tokens = alike + -(-(whole - alike) // self._pcp)
         sequences = decodes + len(chunks)
         seconds = self._lone(chunks[0]) if len(chunks) == 1 else self._parts.chunks(chunks)
         if self._pp > 1:

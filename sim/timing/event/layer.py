@@ -98,11 +98,10 @@ def _attend(lowering: Lowering, blocks: LayerBlocks, batch: MicroBatch, issuing:
     block = blocks.attention
     if batch.decodes[0] > 0:
         queries, read = lowering.queries, batch.sums[lowering.sum_read(block)]
-        around = block.per_decode(batch.decodes, queries)
-        issuing.add(around[:1])
+        issuing.add(block.before_decodes(batch.decodes, queries))
         issuing.add(block.index_decodes(batch.decodes, batch.sums[0], queries))
         issuing.add(block.decodes(batch.decodes, read, queries))
-        issuing.add(around[1:])
+        issuing.add(block.after_decodes(batch.decodes, queries))
     if batch.chunks:
         work, whole = chunk_work(batch.chunks, block.window), chunk_work(batch.chunks)
         issuing.add(block.chunks(work, whole), (1.0 / batch.of,))
