@@ -77,7 +77,9 @@ def test_nobody_overtakes_and_nobody_is_handed_over_before_he_came(visits):
     front, last, clock = FrontEnd(COSTS), 0.0, 0.0
     for gap, prompt, running in visits:
         clock += gap
-        ready = front.ready(clock, prompt, running)
+        front.take(7, clock, prompt)
+        ready, request = front.hand_over(running)
+        assert request == 7
         least = COSTS.latency + COSTS.request + COSTS.prompt_token * prompt + COSTS.stream * running
         assert ready >= max(last, clock + least - 1e-12)
         last = ready

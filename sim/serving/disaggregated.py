@@ -153,7 +153,7 @@ class _Run:
         answer lets the next in."""
         if self.requests.concurrency is not None or self.requests.follows is not None:
             return self._has_work(engine)
-        return bool(engine.inbox) or any(
+        return engine.at_the_door > 0 or any(
             rank.waiting or (isinstance(rank, DecodeScheduler) and rank.fetched)
             for rank in ranks_of(engine.scheduler)
         )

@@ -109,7 +109,7 @@ class Engine:
         now: time of the next call, or of the last event.
         steps: steps run so far.
         front_end: the server that requests pass first, None where they get here as they arrive; inbox: those
-            that it has not handed over yet, as (when, request).
+            that it hands over, as (when, request).
         early: requests that the scheduler has let go already though the call that the tape is about to write
             still saw them.
         on_start: called with (request, time) when a request's first step, starting at that time, is decided.
@@ -150,12 +150,11 @@ class Engine:
         self.on_finish: Callable[[int, float], None] | None = None
 
     def submit(self, request: int, time: float) -> None:
-        """A request arrives; the engine must have been advanced to `time`."""
+        """A request arrives; without a front end the engine must have been advanced to `time`."""
         if self.front_end is None:
             self._receive(request, time)
-            return
-        ready = self.front_end.ready(time, self.book.prompt[request], self.scheduler.seated)
-        self.inbox.append((ready, request))
+        else:
+            self.front_end.take(request, time, self.book.prompt[request])
 
     def _receive(self, request: int, time: float) -> None:
         if self.book.received[request] is None:  # an engine that failed may have had it before
@@ -171,12 +170,24 @@ class Engine:
 
     def advance(self, to: float) -> None:
         """Run every call before `to` and deliver every batch that has ended by then."""
-        inbox = self.inbox
-        while inbox and inbox[0][0] <= to:
-            time, request = inbox.popleft()
-            self._run(time)
-            self._receive(request, time)
+        if self.front_end is not None:
+            self._let_in(self.front_end, to)
         self._run(to)
+
+    def _let_in(self, front_end: FrontEnd, to: float) -> None:
+        """Requests come through the front end until `to`, the engine running in between."""
+        taken, inbox = front_end.taken, self.inbox
+        while taken or inbox:
+            through = taken[0][0] if taken else inf
+            ready = inbox[0][0] if inbox else inf
+            if min(through, ready) > to:
+                return
+            if through < ready:
+                self._run(through)
+                inbox.append(front_end.hand_over(self.scheduler.seated))
+            else:
+                self._run(ready)
+                self._receive(inbox.popleft()[1], ready)
 
     def _run(self, to: float) -> None:
         """As `advance`, with the requests that are here."""
@@ -205,19 +216,28 @@ class Engine:
     @property
     def idle(self) -> bool:
         """Nothing is waiting or running, here or in the front end."""
-        return not self.inbox and self.scheduler.idle
+        return not self.at_the_door and self.scheduler.idle
+
+    @property
+    def at_the_door(self) -> int:
+        """Requests that have arrived and are not with the scheduler yet."""
+        return len(self.inbox) + (len(self.front_end.taken) if self.front_end is not None else 0)
 
     @property
     def outstanding(self) -> int:
         """Requests that wait or run, here or in the front end."""
         _, _, running, waiting, _ = self.scheduler.load()
-        return len(self.inbox) + running + waiting
+        return self.at_the_door + running + waiting
 
     def next_change(self) -> float:
         """When a sequence will next finish if nobody arrives, or an earlier time at which to look again;
         infinite when there is nothing to do."""
         change = self._next_finish()
-        return min(change, self.inbox[0][0]) if self.inbox else change
+        if self.inbox:
+            change = min(change, self.inbox[0][0])
+        if self.front_end is not None and self.front_end.taken:
+            change = min(change, self.front_end.taken[0][0])
+        return change
 
     def _next_finish(self) -> float:
         """As `next_change`, with the requests that are here."""

@@ -82,10 +82,12 @@ def _serve_apart(requests: Requests, surface: Surface, config: FleetConfig, step
 def _serve_share(engine: Engine, book: RequestBook, share: range) -> None:
     """One replica's requests, through its engine."""
     arrival, state = book.arrival, book.state
+    at_once = engine.front_end is None
     advance, submit = engine.advance, engine.submit
     for request in share:
         if state[request] != REFUSED:
             time = arrival[request]
-            advance(time)
+            if at_once:
+                advance(time)
             submit(request, time)
     advance(inf)

@@ -2,31 +2,47 @@
 
 One process accepts and tokenises requests, one after another, and hands the engine's tokens back to their
 streams:
-    free   = max(arrival, free) + request + prompt_token · prompt tokens       it is busy until then
-    ready  = free + latency + stream · running sequences
+    free    = max(arrival, free) + request + prompt_token · prompt tokens      it is busy until then
+    through = free + latency
+    ready   = through + stream · sequences that run when it is through
 
 `stream` is what each running sequence delays a newcomer by: the tokens of a step, in server and client, that
 are handled before its request and before its first token. `latency` is the rest of the way, both directions
 taken together: HTTP, hand-over between processes, detokenising. Requests do not overtake one another.
 Tokens after the first are handled while the device computes the next step.
+
+The running sequences are counted so late because then the engine need not stop for an arrival: it stops once
+the request is through, and by the end of that step the request is mostly ready too.
 """
+
+from collections import deque
 
 from sim.deployment.deployment import FrontEndCosts
 
 
 class FrontEnd:
-    """The front end of one engine; times are the engine's."""
+    """The front end of one engine; times are the engine's.
 
-    __slots__ = ("_costs", "_free", "_ready")
+    Attributes:
+        taken: requests on their way through it, as (when each is through, request), in order.
+    """
+
+    __slots__ = ("_costs", "_free", "_ready", "taken")
 
     def __init__(self, costs: FrontEndCosts) -> None:
         self._costs = costs
         self._free = 0.0
         self._ready = 0.0
+        self.taken: deque[tuple[float, int]] = deque()
 
-    def ready(self, time: float, prompt: int, running: int) -> float:
-        """When the engine gets a request of `prompt` tokens that arrives at `time`, while so many run."""
+    def take(self, request: int, time: float, prompt: int) -> None:
+        """A request of `prompt` tokens arrives."""
         costs = self._costs
         self._free = max(time, self._free) + costs.request + costs.prompt_token * prompt
-        self._ready = max(self._ready, self._free + costs.latency + costs.stream * running)
-        return self._ready
+        self.taken.append((self._free + costs.latency, request))
+
+    def hand_over(self, running: int) -> tuple[float, int]:
+        """The first of `taken` is through while so many run: (when the engine gets it, request)."""
+        through, request = self.taken.popleft()
+        self._ready = max(self._ready, through + self._costs.stream * running)
+        return self._ready, request
