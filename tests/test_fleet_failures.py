@@ -96,12 +96,24 @@ COLUMNS = ("arrival", "scheduled", "first_token", "finish", "replica", "status",
 
 
 @settings(max_examples=60)
-@given(operations(), loads(), st.sampled_from(ROUTERS), st.booleans(), st.sampled_from([{}, CROWDED]))
+@given(
+    operations(),
+    loads(),
+    st.sampled_from(ROUTERS),
+    st.booleans(),
+    st.sampled_from([{}, CROWDED]),
+    st.sampled_from([(), (), (0.8, 0.5)]),
+)
 def test_whatever_is_done_with_a_fleet_no_request_is_lost_and_leaping_changes_nothing(
-    operation, requests, router, async_scheduling, limits
+    operation, requests, router, async_scheduling, limits, acceptance
 ):
     """The invariants are checked in every run: requests, tokens, blocks, bytes, Little's law."""
-    of = {"router": router, "async_scheduling": async_scheduling, "priority": operation.order == "priority"}
+    of = {
+        "router": router,
+        "acceptance": acceptance,
+        "async_scheduling": async_scheduling,
+        "priority": operation.order == "priority",
+    }
     leap = served(requests, operation, **of, **limits)
     assert np.all((leap.requests.status == FINISHED) | (leap.requests.reason > 0))
     step = served(requests, operation, step_by_step=True, **of, **limits)

@@ -130,6 +130,11 @@ class DecodeSet:
         """Tokens of a step in which sequences outside the set got `amount`."""
         return int(amount)
 
+    def counted(self, parts: float) -> int:
+        """Tokens that were counted as yielded of these parts of tokens, those that are carried over left out;
+        without speculation there are none."""
+        return 0
+
     def context(self, request: int) -> float:
         """Tokens that a member's next step reads."""
         return self.tick + self.book.offset[request] + 1

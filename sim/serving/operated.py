@@ -196,7 +196,10 @@ class OperatedFleet:
         for _, request in engine.inbox:
             self.stranded[replica].append((request, time))
         for rank in ranks_of(engine.scheduler):
-            for request in rank.evacuate():
+            requests, never_whole = rank.evacuate()
+            if never_whole:
+                self.tapes[replica].take_back(never_whole)
+            for request in requests:
                 self.stranded[replica].append((request, over))
                 if self.book.first_token[request] is not None:
                     self.book.thrown_out[request] = over

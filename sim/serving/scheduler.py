@@ -282,21 +282,29 @@ class Scheduler:
         """Everybody in it: those who run in order of admission, then those who wait."""
         return [*self.running, *self.waiting.requests()]
 
-    def evacuate(self) -> list[int]:
+    def evacuate(self) -> tuple[list[int], int]:
         """Everybody in it, made ready to be computed on another engine: the generated tokens stay, the KV
-        cache does not. All batches must have been delivered; the scheduler is of no use afterwards."""
+        cache and parts of a token do not. All batches must have been delivered; the scheduler is of no use
+        afterwards.
+
+        Returns:
+            the requests; tokens that its steps yielded in parts, of which nobody has a whole one.
+        """
         book, inside = self.book, self.requests()
+        parts = 0.0
         for request in inside:
             if book.state[request] == DECODE:
                 self.decoding.write_down(request)
                 book.known[request] = book.computed[request] + 1
+            parts += book.fraction[request]
+            book.fraction[request] = 0
             book.known[request] += book.inflight[request]
             book.inflight[request] = book.computed[request] = book.blocks[request] = 0
             book.state[request] = WAITING
             table = book.table[request]
             if table is not None:
                 book.table[request] = Table(table.path)
-        return inside
+        return inside, self.decoding.counted(parts)
 
     # -- blocks -------------------------------------------------------------------------------------------
 

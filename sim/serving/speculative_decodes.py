@@ -144,6 +144,10 @@ class SpeculativeDecodeSet(DecodeSet):
         self.carry = amount - floor(amount)
         return floor(amount)
 
+    def counted(self, parts: float) -> int:
+        """Tokens that were counted as yielded of these parts: a whole number, but for rounding."""
+        return round(parts - self.carry)
+
     def blocks_due(self, ticks: int) -> int:
         """Blocks that the members need over the next `ticks` ticks beyond those they hold."""
         if not self.count:

@@ -64,6 +64,12 @@ class RunTape:
             batch.yielded + len(batch.firsts), running, waiting, held,
         )  # fmt: skip
 
+    def take_back(self, tokens: int) -> None:
+        """So many tokens of the last row were never whole."""
+        last = np.frombuffer(self.data, _ROW)[-1:].copy()
+        last["yielded"] -= tokens
+        self.data[-_ROW.itemsize :] = last.tobytes()
+
     def rows(self) -> Rows:
         """All rows, a view."""
         return np.frombuffer(self.data, _ROW)
