@@ -18,9 +18,8 @@ def config(
         "block_size": 16, "num_blocks": 10_000, "max_model_len": 20_000, "max_num_scheduled_tokens": 4096,
         "max_num_batched_tokens": 4096, "max_num_seqs": 64,
     } | limits  # fmt: skip
-    return FleetConfig(
-        SchedulerConfig(**given), replicas=replicas, chips=2, router=router, operation=operation
-    )
+    ranks = given.pop("ranks", 1)
+    return FleetConfig(SchedulerConfig(**given), replicas, ranks, router, chips=2, operation=operation)
 
 
 def served(

@@ -101,7 +101,7 @@ COLUMNS = ("arrival", "scheduled", "first_token", "finish", "replica", "status",
     loads(),
     st.sampled_from(ROUTERS),
     st.booleans(),
-    st.sampled_from([{}, CROWDED]),
+    st.sampled_from([{}, CROWDED, {"ranks": 2}]),
     st.sampled_from([(), (), (0.8, 0.5)]),
 )
 def test_whatever_is_done_with_a_fleet_no_request_is_lost_and_leaping_changes_nothing(

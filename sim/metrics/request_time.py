@@ -4,10 +4,11 @@ Each finished request stands with a rate in the steps of its engine: 1/N from it
 token, and 1/(M·(output tokens − 1)) from there to its last (N finished requests, M of them with more than one
 token). What all rates together spend in a row of steps is the row's weight w, and
 
-    mean TTFT = front_end + queueing + Σ_rows w_ttft + preemption
-    mean TPOT =                        Σ_rows w_tpot + preemption
+    mean TTFT = gateway + front_end + queueing + Σ_rows w_ttft + preemption
+    mean TPOT =                                  Σ_rows w_tpot + preemption
 
-    front_end      arrival to when the engine has the request
+    gateway        in a fleet that is operated: arrival to when the request is sent to the engine that gets it
+    front_end      from there to when the engine has the request
     queueing       from there to the start of the first step that holds the request
     prefill        w_ttft, divided by cause as its row is, whoever else is in the step
     decode         w_tpot, divided by cause as the decodes of its row alone are
@@ -30,7 +31,7 @@ from sim.serving.disaggregated import PoolResults
 from sim.serving.records import FINISHED, Floats, RequestTable, RunResult
 from sim.timing.attribution import ordered
 
-OUTSIDE = ("front_end", "queueing", "transfer", "interference", "preemption")
+OUTSIDE = ("gateway", "front_end", "queueing", "transfer", "interference", "preemption")
 """What a request waits for other than its own work."""
 
 
@@ -79,7 +80,8 @@ class RequestTime:
         ttft, tpot = ({} if parts is None else parts.flat for parts in (self.ttft, self.tpot))
         both = ttft | tpot
         working = ordered({cause: both[cause] for cause in both if cause not in OUTSIDE})
-        causes = ["front_end", "queueing", *working, "transfer", "interference", "preemption"]
+        before = ["gateway", "front_end", "queueing"]
+        causes = [*before, *working, "transfer", "interference", "preemption"]
         return [(c, ttft.get(c), tpot.get(c)) for c in causes if ttft.get(c) or tpot.get(c)]
 
 
@@ -139,8 +141,10 @@ def _ttft(result: RunResult, sampled: SampledSteps, done: NDArray[np.bool_]) -> 
         np.where(sampled.prefills, 0.0, working), np.where(sampled.prefills, working, 0.0)
     )
     _wait(causes, float((weight * waiting).sum()))
-    phases = {
-        "front_end": float((rate[done] * (requests.received - requests.arrival)[done]).sum()),
+    sent = requests.submitted if len(requests.submitted) else requests.arrival
+    at_gateway = float((rate[done] * (sent - requests.arrival)[done]).sum())
+    phases = ({"gateway": at_gateway} if len(requests.submitted) else {}) | {
+        "front_end": float((rate[done] * (requests.received - sent)[done]).sum()),
         "queueing": float((rate[done] * (requests.scheduled - requests.received)[done]).sum()),
         "prefill": float(weight.sum()),
         "preemption": lost.spent,

@@ -18,14 +18,14 @@ RESOURCE_COLOURS = {
     "compute": "#d97706", "matrix": "#d97706", "vector": "#fbbf24",
     "hbm": "#2563eb", "link": "#7c3aed", "launch": "#64748b", "host": "#a3b1c2",
     "imbalance": "#c81e1e", "bubble": "#ca8a04", "idle": "#e4e7eb",
-    "front_end": "#cbd5e1", "queueing": "#94a3b8", "transfer": "#059669", "interference": "#be185d",
-    "preemption": "#7f1d1d",
+    "gateway": "#e2e8f0", "front_end": "#cbd5e1", "queueing": "#94a3b8", "transfer": "#059669",
+    "interference": "#be185d", "preemption": "#7f1d1d",
 }  # fmt: skip
 RESOURCE_TITLES = {
     "compute": "compute", "matrix": "matrix engines", "vector": "vector engines",
     "hbm": "HBM", "link": "interconnect", "launch": "launch", "host": "host",
     "imbalance": "imbalance", "bubble": "pipeline bubble", "idle": "idle",
-    "front_end": "front end", "queueing": "queueing", "transfer": "KV transfer",
+    "gateway": "gateway", "front_end": "front end", "queueing": "queueing", "transfer": "KV transfer",
     "interference": "prefill of others", "preemption": "preemption",
 }  # fmt: skip
 PALETTE = ("#2563eb", "#d97706", "#0f766e", "#7c3aed", "#c81e1e", "#64748b", "#ca8a04", "#0891b2", "#be185d")

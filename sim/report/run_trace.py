@@ -160,6 +160,8 @@ def _phases(table: RequestTable, request: int) -> list[tuple[str, float, float]]
     """(name, start, end) of what a finished request went through, without gap from arrival to finish."""
     moved = len(table.prefilled) > 0 and bool(np.isfinite(table.kv_transfer[request]))
     ends = [("front_end", float(table.received[request])), ("queueing", float(table.scheduled[request]))]
+    if len(table.submitted):
+        ends.insert(0, ("gateway", float(table.submitted[request])))
     if moved:
         prefilled = float(table.prefilled[request])
         ends += [("prefill", prefilled), ("transfer", prefilled + float(table.kv_transfer[request]))]

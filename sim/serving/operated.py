@@ -85,6 +85,7 @@ class OperatedFleet:
         self.stranded: list[list[tuple[int, float]]] = [[] for _ in range(config.replicas)]
         self.reason = np.zeros(len(requests), np.int8)
         self.retries: dict[int, int] = {}
+        self.submitted = np.full(len(requests), np.nan)
         self.entrance = Entrance(requests, self.book, self.clock, self._come, self.watched.settle)
         self.past_steps = 0
 
@@ -133,6 +134,8 @@ class OperatedFleet:
         place = self.replica[request] = self.router.choose(request)
         view.sent(request, place)
         self.sent[place][request] = None
+        if self.book.received[request] is None:
+            self.submitted[request] = time
         self.gateway.seen.inside += 1
         if self.lifecycle.state[place] == "dead":
             self.stranded[place].append((request, time))
@@ -291,7 +294,7 @@ class OperatedFleet:
             storage=loads.loading.storage,
             waits=tuple(self.gateway.waits),
         )
-        operated = Operated(history, self.reason, retries, self.past_steps)
+        operated = Operated(history, self.reason, retries, self.submitted, self.past_steps)
         if self.config.operation is None:
             operated = None
         result = run_result(

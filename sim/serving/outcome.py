@@ -31,12 +31,13 @@ from sim.workload.streams import stream
 
 @dataclass(frozen=True, slots=True)
 class Operated:
-    """What a fleet that is operated leaves beside its engines' records: `reason` and `retries` by request,
-    `steps` of engines that are no more."""
+    """What a fleet that is operated leaves beside its engines' records: `reason`, `retries`, `submitted` by
+    request, `steps` of engines that are no more."""
 
     history: FleetHistory
     reason: NDArray[np.int8]
     retries: NDArray[np.int64]
+    submitted: NDArray[np.float64]
     steps: int
 
 
@@ -88,7 +89,7 @@ def run_result(
     history = None
     if operated is not None:
         history = operated.history
-        table = replace(table, reason=operated.reason, retries=operated.retries)
+        table = replace(table, reason=operated.reason, retries=operated.retries, submitted=operated.submitted)
         states = with_waits(states, history.waits)
     result = RunResult(
         requests=table,

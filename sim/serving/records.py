@@ -38,8 +38,9 @@ class RequestTable:
 
     `status` is FINISHED, REJECTED (the front end refused it), UNFINISHED (it could never be scheduled) or
     FAILED (it was let in and given up; `finish` is when), `reason` says why. `retries` counts how often it
-    was sent again after a failure; both are empty where a fleet is not operated. `received` is when an engine
-    first got the request from its front end, `scheduled` the start of the first step that contains it.
+    was sent again after a failure, `submitted` is when it was sent to the engine that got it; all three are
+    empty where a fleet is not operated. `received` is when an engine first got the request from its front
+    end, `scheduled` the start of the first step that contains it.
     `prefilled`: when a prefill engine ended its prompt,
     `kv_transfer`: from then to its cache in the decode engine; NaN where nothing was moved, empty without
     disaggregation.
@@ -61,6 +62,7 @@ class RequestTable:
     kv_transfer: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     reason: NDArray[np.int8] = field(default_factory=lambda: np.empty(0, np.int8))
     retries: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    submitted: Floats = field(default_factory=lambda: np.empty(0))
 
 
 @dataclass(frozen=True, slots=True)
