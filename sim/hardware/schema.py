@@ -193,7 +193,7 @@ class TierProfile(Part):
 
 NOT_TIERS = frozenset({
     "bubble", "compute", "hbm", "host", "idle", "imbalance", "interference", "launch", "link", "preemption",
-    "front_end", "queueing", "transfer",
+    "gateway", "front_end", "queueing", "transfer",
 })  # fmt: skip
 """Where else a result says time goes (docs/attribution.md); a tier's time is reported under its own name."""
 
