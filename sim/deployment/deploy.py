@@ -15,6 +15,8 @@ from sim.deployment.deployment import (
 )
 from sim.deployment.fit import described, remedy, shortfall
 from sim.deployment.kernels import running_kernels
+from sim.deployment.kv_offload import kv_offload
+from sim.deployment.kv_tiers import KvOffload
 from sim.deployment.layout import layout_problem
 from sim.deployment.memory import MemoryMap, memory_map
 from sim.deployment.precision import check_arithmetic
@@ -100,6 +102,7 @@ def laid_out(
             cluster.chip.kernels.name,
             resolution.within("engine"),
         ),
+        kv_offload=_offload(spec, cluster, resolution),
     )
     _check_overlap(deployment)
     _check_context_parallel(deployment)
@@ -165,6 +168,14 @@ def _balancing(spec: DeploymentSpec) -> ExpertBalancing | None:
     if spec.eplb is None:
         return None
     return ExpertBalancing(spec.eplb.num_redundant_experts, spec.eplb.window_size, spec.eplb.step_interval)
+
+
+def _offload(spec: DeploymentSpec, cluster: Cluster, resolution: Resolution) -> KvOffload | None:
+    if spec.kv_offload is None:
+        return None
+    engine, link = spec.engine, cluster.host_bandwidth
+    within = resolution.within("kv_offload")
+    return kv_offload(spec.kv_offload, link, engine.scheduler, engine.enable_prefix_caching, within)
 
 
 def _limits(engine: EngineSpec, context: int) -> EngineLimits:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from sim.deployment.kv_tiers import KvOffload
 from sim.hardware.cluster import Cluster
 from sim.hardware.stacks import KernelClass
 from sim.hardware.tiling import TileRule
@@ -218,7 +219,8 @@ class Deployment:
     `reserve` is device memory (B per chip) beside weights, activations and KV cache; `routing` how tokens
     spread over experts, `eplb` how replicas even that out, None for one slot each. `overlap` says what
     runs beside the exchange of experts' tokens: nothing, the shared experts of the same batch, or the other
-    of two micro-batches. `kernels` are those that are not the chip family's own.
+    of two micro-batches. `kernels` are those that are not the chip family's own,
+    `kv_offload` the stores below the KV cache.
     """
 
     model: ModelArchitecture
@@ -235,6 +237,7 @@ class Deployment:
     speculation: Speculation | None = None
     overlap: Overlap = "none"
     kernels: tuple[RunningKernel, ...] = ()
+    kv_offload: KvOffload | None = None
 
     @property
     def queries(self) -> int:

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, Field, field_validator, model_va
 
 from sim.deployment.deployment import Overlap, Popularity
 from sim.deployment.engine_families import with_engine_defaults
+from sim.deployment.kv_offload import KvOffloadSpec, read_kv_offload
 from sim.deployment.speculation import SpeculationSpec, read_speculation
 from sim.documents import WRITTEN
 from sim.errors import UserError
@@ -362,6 +363,9 @@ class DeploymentSpec(BaseModel):
     speculation: SpeculationSpec | None = Field(
         default=None, description="drafts verified in every decode step; null: none"
     )
+    kv_offload: KvOffloadSpec | None = Field(
+        default=None, description="stores below the KV cache of the chips; null: none"
+    )
 
     @model_validator(mode="after")
     def _every_decode_fits_a_step(self) -> Self:
@@ -416,4 +420,6 @@ def read_deployment(raw: object, base: Path | None = None) -> object:
         tree["engine"] = with_engine_defaults(cast("Mapping[str, object]", engine))
     if "speculation" in tree:
         tree["speculation"] = read_speculation(tree["speculation"], base)
+    if "kv_offload" in tree:
+        tree["kv_offload"] = read_kv_offload(tree["kv_offload"])
     return tree

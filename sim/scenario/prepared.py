@@ -13,6 +13,7 @@ from sim.scenario.disaggregation import PrefillPoolSpec, check_pools, resolve_tr
 from sim.scenario.fleet import FleetSpec, resolve_fleet
 from sim.scenario.measured import measured_tables
 from sim.scenario.scenario import Scenario
+from sim.scenario.schema import ScenarioSpec
 from sim.serving import fleet_config
 from sim.serving.kv_transfer import KvTransfer
 from sim.serving.operation.plan import Operation
@@ -69,12 +70,22 @@ def prepare(scenario: Scenario) -> Prepared:
     memory = memory_map(deployment)
     prefill = operation = None
     if spec.prefill is not None:
+        _check_offload(scenario, spec)
         prefill = _prefill(scenario, spec.prefill, deployment, taken)
     if spec.fleet is not None:
         operation = _operation(scenario, spec.fleet, deployment, memory, taken)
     assumptions = tuple(assumption for one in taken for assumption in one.assumptions)
     figures = {path: figure for one in taken for path, figure in one.figures.items()}
     return Prepared(deployment, memory, assumptions, figures, prefill, measured_tables(scenario), operation)
+
+
+def _check_offload(scenario: Scenario, spec: ScenarioSpec) -> None:
+    pools = {"deployment": spec.deployment, "prefill.deployment": spec.prefill and spec.prefill.deployment}
+    for name, deployment in pools.items():
+        if deployment and deployment.kv_offload is not None:
+            raise UserError(
+                f"{scenario.place(name)}: {name}.kv_offload: not yet with a pool of its own for prompts"
+            )
 
 
 def _prefill(

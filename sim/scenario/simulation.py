@@ -1,7 +1,7 @@
 """Simulating a scenario: requests through the engines of its deployment, and what that amounts to."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from sim.deployment import Deployment, MemoryMap
@@ -52,8 +52,9 @@ class Outcome:
 
     def to_json(self) -> dict[str, object]:
         """The flat record, in the field names of vLLM's `bench serve`, ours beside them."""
-        memory = self.memory
-        return {"schema": 1} | self.summary.to_json() | {"kv_tokens_per_replica": memory.kv_tokens}
+        tiers = [asdict(use) for use in self.result.kv_tiers]
+        record = {"schema": 1} | self.summary.to_json() | {"kv_tokens_per_replica": self.memory.kv_tokens}
+        return record | ({"kv_tiers": tiers} if tiers else {})
 
     def write_requests(self, path: Path) -> None:
         """Writes one row per request as .csv or .parquet.

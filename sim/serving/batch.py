@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from sim.serving.tiers.config import TiersConfig
+
 SchedulerRules = Literal["vllm", "vllm-legacy", "separate", "sglang", "no-evict"]
 
 
@@ -21,6 +23,7 @@ class SchedulerConfig:
     looks at the inbox (SGLang's scheduler_recv_interval); `max_prefills` how many prompts a step prefills.
     `batch_wait_iters` is for how many steps prompts may be held back until they and the decodes come to
     `batch_wait_tokens` tokens (TensorRT-LLM's batch_wait_timeout_iters and batch_wait_max_tokens_ratio).
+    `tiers` are stores below the KV cache.
     """
 
     block_size: int
@@ -45,6 +48,7 @@ class SchedulerConfig:
     max_prefills: int | None = None
     batch_wait_iters: int = 0
     batch_wait_tokens: float = 0.0
+    tiers: TiersConfig | None = None
 
     @property
     def queries(self) -> int:
@@ -62,11 +66,12 @@ class Batch:
     `left_out` those that this call leaves out. `order` lists (request, new) of the running part where every
     sequence was looked at in turn; None where all of the running list advanced. `ranks` holds the
     batches of data-parallel ranks that step together. `yielded` counts the tokens that the decodes get.
+    `until` is a time before which the step cannot end: what it computes on is being loaded.
     """
 
     __slots__ = (
         "admitted", "advanced", "chunks", "decodes", "finishing", "firsts", "late", "left_out", "order",
-        "preempted", "ranks", "sums", "yielded",
+        "preempted", "ranks", "sums", "until", "yielded",
     )  # fmt: skip
 
     def __init__(self, decodes: int, sums: list[float], finishing: Sequence[int] = ()) -> None:
@@ -83,6 +88,7 @@ class Batch:
         self.order: list[tuple[int, int]] | None = None
         self.ranks: Sequence[Batch] = ()
         self.yielded = decodes
+        self.until = 0.0
 
     @property
     def empty(self) -> bool:

@@ -15,6 +15,7 @@ are; an empty result takes a place in flight too, until the batch before it has 
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from heapq import heappop, heappush
 from math import inf, sqrt
 from typing import Protocol
 
@@ -110,6 +111,7 @@ class Engine:
         steps: steps run so far.
         front_end: the server that requests pass first, None where they get here as they arrive; inbox: those
             that it hands over, as (when, request).
+        expected: what else will happen, a heap of (when, order of asking, what is to be done then).
         early: requests that the scheduler has let go already though the call that the tape is about to write
             still saw them.
         on_start: called with (request, time) when a request's first step, starting at that time, is decided.
@@ -117,8 +119,24 @@ class Engine:
     """
 
     __slots__ = (
-        "book", "depth", "early", "flight", "front_end", "inbox", "now", "on_finish", "on_start",
-        "place_taken", "scheduler", "stalled", "step_by_step", "steps", "surface", "tape",
+        "_asked",
+        "book",
+        "depth",
+        "early",
+        "expected",
+        "flight",
+        "front_end",
+        "inbox",
+        "now",
+        "on_finish",
+        "on_start",
+        "place_taken",
+        "scheduler",
+        "stalled",
+        "step_by_step",
+        "steps",
+        "surface",
+        "tape",
     )  # fmt: skip
 
     def __init__(
@@ -136,6 +154,8 @@ class Engine:
         self.book = book
         self.front_end = front_end
         self.inbox: deque[tuple[float, int]] = deque()
+        self.expected: list[tuple[float, int, Callable[[], None]]] = []
+        self._asked = 0
         self.surface = surface
         self.tape = tape
         self.depth = depth
@@ -170,29 +190,43 @@ class Engine:
 
     def advance(self, to: float) -> None:
         """Run every call before `to` and deliver every batch that has ended by then."""
-        if self.front_end is not None:
-            self._let_in(self.front_end, to)
-        self._run(to)
-
-    def _let_in(self, front_end: FrontEnd, to: float) -> None:
-        """Requests come through the front end until `to`, the engine running in between."""
-        taken, inbox = front_end.taken, self.inbox
-        while taken or inbox:
-            through = taken[0][0] if taken else inf
-            ready = inbox[0][0] if inbox else inf
-            if min(through, ready) > to:
+        while True:
+            self._run(min(to, self._due()))
+            due = self._due()
+            if due > to or due == inf:
                 return
-            if through < ready:
-                self._run(through)
-                inbox.append(front_end.hand_over(self.scheduler.seated))
-            else:
-                self._run(ready)
-                self._receive(inbox.popleft()[1], ready)
+            self._happen(due)
+
+    def expect(self, time: float, action: Callable[[], None]) -> None:
+        """Something that the scheduler waits for happens at `time`, not before now."""
+        self._asked += 1
+        heappush(self.expected, (time, self._asked, action))
+
+    def _due(self) -> float:
+        """When the next thing happens that the engine does not decide itself; infinite for nothing."""
+        due = self.inbox[0][0] if self.inbox else inf
+        if self.front_end is not None and self.front_end.taken:
+            due = min(due, self.front_end.taken[0][0])
+        return min(due, self.expected[0][0]) if self.expected else due
+
+    def _happen(self, due: float) -> None:
+        """Let the next such thing happen; the engine must have been advanced to its time, `due`."""
+        inbox, expected = self.inbox, self.expected
+        if expected and expected[0][0] == due:
+            _, _, action = heappop(expected)
+            self.wake(due)
+            action()
+        elif inbox and inbox[0][0] == due:
+            self._receive(inbox.popleft()[1], due)
+        elif self.front_end is not None:
+            inbox.append(self.front_end.hand_over(self.scheduler.seated))
 
     def _run(self, to: float) -> None:
-        """As `advance`, with the requests that are here."""
-        flight, scheduler = self.flight, self.scheduler
+        """As `advance`, with the requests that are here; up to what begins meanwhile and ends before `to`."""
+        flight, scheduler, expected = self.flight, self.scheduler, self.expected
         while True:
+            if expected and expected[0][0] < to:
+                to = expected[0][0]
             if len(flight) == self.depth or self.place_taken:
                 end, batch = flight[0]
                 if end > to:
@@ -215,8 +249,8 @@ class Engine:
 
     @property
     def idle(self) -> bool:
-        """Nothing is waiting or running, here or in the front end."""
-        return not self.at_the_door and self.scheduler.idle
+        """Nothing is waiting or running, here or in the front end, and nothing else will happen."""
+        return not self.expected and not self.at_the_door and self.scheduler.idle
 
     @property
     def at_the_door(self) -> int:
@@ -232,12 +266,7 @@ class Engine:
     def next_change(self) -> float:
         """When a sequence will next finish if nobody arrives, or an earlier time at which to look again;
         infinite when there is nothing to do."""
-        change = self._next_finish()
-        if self.inbox:
-            change = min(change, self.inbox[0][0])
-        if self.front_end is not None and self.front_end.taken:
-            change = min(change, self.front_end.taken[0][0])
-        return change
+        return min(self._next_finish(), self._due())
 
     def _next_finish(self) -> float:
         """As `next_change`, with the requests that are here."""
@@ -330,7 +359,7 @@ class Engine:
                 self.stalled = True
             return
         start = max(self.now, flight[-1][0]) if flight else self.now
-        duration = scheduler.price(batch, self.surface)
+        duration = max(scheduler.price(batch, self.surface), batch.until - start)
         scheduled = self.book.scheduled
         for request, *_ in batch.admitted:
             if scheduled[request] is None:

@@ -52,7 +52,7 @@ def serve_fleet(
         surface: prices of one replica's steps, in seconds.
         step_by_step: take every schedule call on its own (for tests; same records to rounding).
     """
-    if config.operation is None and config.router in _BLIND and not _coupled(requests):
+    if config.operation is None and config.router in _BLIND and not _coupled(requests, config):
         return _serve_apart(requests, surface, config, step_by_step)
     from sim.serving.operated import OperatedFleet
 
@@ -61,9 +61,11 @@ def serve_fleet(
     return fleet.result()
 
 
-def _coupled(requests: Requests) -> bool:
-    """Whether a request waits for the end of another."""
-    return requests.concurrency is not None or requests.follows is not None
+def _coupled(requests: Requests, config: FleetConfig) -> bool:
+    """Whether a request waits for the end of another, or replicas meet in a pool of KV blocks."""
+    tiers = config.scheduler.tiers
+    pooled = tiers is not None and tiers.pooled
+    return pooled or requests.concurrency is not None or requests.follows is not None
 
 
 def _serve_apart(requests: Requests, surface: Surface, config: FleetConfig, step_by_step: bool) -> RunResult:

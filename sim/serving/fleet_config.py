@@ -15,6 +15,7 @@ from sim.serving.operation.plan import Operation
 from sim.serving.routers import RouterName
 from sim.serving.scheduler import Scheduler
 from sim.serving.schedulers import make_scheduler
+from sim.serving.tiers.build import Pools, attach_tiers, tiers_config
 from sim.timing.surface_protocol import Surface
 
 
@@ -77,6 +78,7 @@ def fleet_config(
         max_prefills=engine.max_prefills_per_step,
         batch_wait_iters=engine.batch_wait_timeout_iters,
         batch_wait_tokens=engine.batch_wait_max_tokens_ratio * engine.max_num_batched_tokens,
+        tiers=tiers_config(deployment, memory),
     )
     ranks = deployment.lockstep_ranks
     apart = parallel.dp // ranks
@@ -92,10 +94,19 @@ def fleet_config(
     )
 
 
-def make_engine(config: FleetConfig, book: RequestBook, surface: Surface, tape: Tape) -> Engine:
-    """The engine of one replica, with its ranks."""
+def make_engine(
+    config: FleetConfig, book: RequestBook, surface: Surface, tape: Tape, pools: Pools | None = None
+) -> Engine:
+    """The engine of one replica, with its ranks.
+
+    Args:
+        pools: of KV blocks that the replicas share; filled by the first of them.
+    """
     ranks = [make_scheduler(config.scheduler, book, surface.windows) for _ in range(config.ranks)]
-    return engine_of(ranks, surface, tape, config.make_front_end())
+    engine = engine_of(ranks, surface, tape, config.make_front_end())
+    if config.scheduler.tiers is not None:
+        attach_tiers(config.scheduler.tiers, ranks, engine, {} if pools is None else pools)
+    return engine
 
 
 def engine_of(ranks: Sequence[Scheduler], surface: Surface, tape: Tape, front_end: FrontEnd | None) -> Engine:

@@ -2,14 +2,15 @@
 
 Conservation of requests (each finished, refused, given up with a reason or left over, once), of tokens (the
 steps yielded exactly the tokens that the requests got), of blocks (free + held = all; nothing held once all
-are done), of bytes (weights are not read faster than storage gives them), a monotone clock (steps of an
-engine never overlap), causality (arrival ≤ received ≤ scheduled ≤ first token ≤ finish), and
+are done), of bytes (weights are not read faster than storage gives them; tiers below the KV cache hold what
+they were given less what they dropped, and move nothing faster than their bandwidth), a monotone clock (steps
+of an engine never overlap), causality (arrival ≤ received ≤ scheduled ≤ first token ≤ finish), and
 Little's law:
 
     ∫ requests in the system dt = Σ (time left - arrival)
 
 exactly where a gateway counts them in and out; of the engines, from their records, to within the steps in
-which a request comes and leaves.
+which a request comes and leaves (not where requests wait for KV caches while no step runs).
 """
 
 import os
@@ -30,6 +31,8 @@ from sim.serving.records import (
     RunResult,
 )
 from sim.serving.scheduler import Scheduler
+from sim.serving.tiers.store import TierStore
+from sim.serving.tiers.use import stores_of
 
 
 class InvariantError(AssertionError):
@@ -52,11 +55,13 @@ def check_run(result: RunResult, engines: Sequence[Engine]) -> None:
     _check_reasons(result)
     if result.history is not None:
         _check_history(result, result.history)
-    elif not len(result.requests.kv_transfer):
+    elif not len(result.requests.kv_transfer) and not result.kv_tiers:
         _check_littles_law(result)
     for engine in engines:
         for rank in ranks_of(engine.scheduler):
             check_scheduler(rank)
+    for store in stores_of(engines):
+        check_store(store)
 
 
 def _check_order(result: RunResult) -> None:
@@ -165,6 +170,21 @@ def check_scheduler(scheduler: Scheduler) -> None:
     _require(decoding.sums[0] == sum(contexts), "the context sum is wrong")
     for j, window in enumerate(decoding.windows, 1):
         _require(decoding.sums[j] == sum(min(c, window) for c in contexts), "a window sum is wrong")
+
+
+def check_store(store: TierStore) -> None:
+    """A tier's blocks are conserved, and its links carried no more than their rates allow.
+
+    Raises:
+        InvariantError: naming the law.
+    """
+    cache = store.cache
+    idle = sum(run.hi - run.lo for run in cache.idle)
+    _require(cache.free == cache.size == cache.blank + idle, "a tier's blocks are not the blank and the held")
+    _require(store.written == store.held + store.dropped, "a tier's blocks were lost or made of nothing")
+    for channel in (store.reading, store.writing):
+        most = channel.rate * channel.free * (1 + 1e-9)
+        _require(channel.moved <= most, "a tier moved bytes faster than its bandwidth")
 
 
 def _require(holds: bool, law: str) -> None:

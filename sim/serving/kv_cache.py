@@ -16,8 +16,9 @@ returns the copy registered first, frees walk a table from its last block to its
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 _ENDLESS = 1 << 62
 
@@ -33,6 +34,17 @@ class Node:
         self.key = key
         self.children: dict[tuple[int, int], Node] = {}
         self.runs: list[Run] = []
+
+    def path(self) -> "Path":
+        """The content down to this piece, which is taken to be endless."""
+        keys: list[tuple[int, int]] = []
+        node = self
+        while node.parent is not None:
+            keys.append(node.key)
+            node = node.parent
+        keys.reverse()
+        pieces = [(segment, after) for (_, segment), (after, _) in pairwise(keys)]
+        return Path(pieces, keys[-1][1])
 
 
 class Run:
@@ -98,9 +110,11 @@ class KvCache:
     Attributes:
         size: blocks; free: blocks that can be taken, idle ones included; distinct: different registered
             block contents (of tables; private content is not counted).
+        on_evict: called with (node, lo, hi) before blocks of content are overwritten; the node is None where
+            nobody can ask for it.
     """
 
-    __slots__ = ("blank", "block_size", "distinct", "free", "idle", "root", "size")
+    __slots__ = ("blank", "block_size", "distinct", "free", "idle", "on_evict", "root", "size")
 
     def __init__(self, blocks: int, block_size: int) -> None:
         self.size = blocks
@@ -110,6 +124,7 @@ class KvCache:
         self.idle: deque[Run] = deque()
         self.root = Node(None, (0, 0))
         self.distinct = 0
+        self.on_evict: Callable[[Node | None, int, int], None] | None = None
 
     def take(self, count: int) -> None:
         """Take `count` ≤ free blocks: blank ones first, then the least recently used content's."""
@@ -124,15 +139,12 @@ class KvCache:
             run = idle[0]
             size = run.hi - run.lo
             if size > count:
-                if run.node is None:
-                    run.hi -= count
-                else:
-                    self._forget(run.node, run, run.hi - count)
+                self._forget(run, run.hi - count)
                 return
             idle.popleft()
             count -= size
-            if size and run.node is not None:
-                self._forget(run.node, run, run.lo)
+            if size:
+                self._forget(run, run.lo)
 
     def give_back_private(self, blocks: int, full: int) -> None:
         """Free a sequence whose content nobody can ask for: `full` of its `blocks` had been registered."""
@@ -145,11 +157,12 @@ class KvCache:
             else:
                 idle.append(Run(None, 0, full))
 
-    def look_up(self, path: Path, limit: int) -> Hit:
-        """The longest registered prefix of `path`, at most `limit` blocks; changes nothing."""
+    def look_up(self, path: Path, limit: int, first: int = 0) -> Hit:
+        """What is registered of `path` without a gap from block `first` on, up to block `limit`; changes
+        nothing."""
         node: Node | None = self.root
         stretches: list[tuple[Run, int, int]] = []
-        block, idle, size = 0, 0, self.block_size
+        block, idle, size = first, 0, self.block_size
         for key, end in zip(path.keys, path.ends, strict=True):
             node = node.children.get(key)
             if node is None:
@@ -158,7 +171,7 @@ class KvCache:
             while block < last:
                 found = _covering(node, block, last)
                 if found is None:
-                    return Hit(stretches, block, idle) if block else MISS
+                    return Hit(stretches, block, idle) if stretches else MISS
                 run, stop = found
                 stretches.append((run, block, stop))
                 if not run.tables:
@@ -166,7 +179,7 @@ class KvCache:
                 block = stop
             if block >= limit:
                 break
-        return Hit(stretches, block, idle) if block else MISS
+        return Hit(stretches, block, idle) if stretches else MISS
 
     def acquire(self, table: Table, hit: Hit) -> None:
         """Give the blocks of a hit to `table`, which must be empty."""
@@ -255,8 +268,14 @@ class KvCache:
             run.node.runs.remove(run)
         return taken
 
-    def _forget(self, node: Node, run: Run, hi: int) -> None:
+    def _forget(self, run: Run, hi: int) -> None:
         """Overwrite the content of a run's blocks from `hi` on."""
+        node = run.node
+        if self.on_evict is not None:
+            self.on_evict(node, hi, run.hi)
+        if node is None:
+            run.hi = hi
+            return
         self.distinct -= run.hi - hi - _overlap(node, hi, run.hi, run)
         run.hi = hi
         if hi > run.lo:

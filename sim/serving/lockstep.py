@@ -100,6 +100,7 @@ class LockstepRanks:
             batch.firsts += part.firsts
             batch.finishing = [*batch.finishing, *part.finishing]
             batch.left_out = [*batch.left_out, *part.left_out]
+            batch.until = max(batch.until, part.until)
         return batch
 
     def price(self, batch: Batch, surface: Surface) -> float:

@@ -37,6 +37,7 @@ from sim.serving.outcome import Operated, book_of, run_result
 from sim.serving.records import FleetHistory, Reason, RunResult
 from sim.serving.routers import make_router
 from sim.serving.tape import RunTape
+from sim.serving.tiers.build import Pools
 from sim.serving.watched import WatchedEngines
 from sim.timing.surface_protocol import Surface
 from sim.workload.requests import Requests
@@ -61,6 +62,7 @@ class OperatedFleet:
         self.clock = Clock()
         self.happened: deque[Callable[[], None]] = deque()
         self.tapes = [RunTape() for _ in range(config.replicas)]
+        self.pools: Pools = {}
         self.engines = [self._engine(replica) for replica in range(config.replicas)]
         coupled = requests.concurrency is not None or requests.follows is not None
         self.watches = coupled or config.operation is not None or config.replicas > LOOKED_AT
@@ -90,7 +92,7 @@ class OperatedFleet:
         self.past_steps = 0
 
     def _engine(self, replica: int) -> Engine:
-        engine = make_engine(self.config, self.book, self.surface, self.tapes[replica])
+        engine = make_engine(self.config, self.book, self.surface, self.tapes[replica], self.pools)
         engine.step_by_step = self.step_by_step
         engine.on_finish = partial(self._tell_finished, replica)
         return engine

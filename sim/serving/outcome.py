@@ -25,6 +25,7 @@ from sim.serving.records import (
 )
 from sim.serving.speculation import paces
 from sim.serving.tape import RunTape, end_of, segments, series, with_waits
+from sim.serving.tiers.use import said_of, tier_uses
 from sim.workload.requests import Requests
 from sim.workload.streams import stream
 
@@ -91,6 +92,7 @@ def run_result(
         history = operated.history
         table = replace(table, reason=operated.reason, retries=operated.retries, submitted=operated.submitted)
         states = with_waits(states, history.waits)
+    uses = tier_uses(config.scheduler.tiers, config.scheduler.block_size, engines)
     result = RunResult(
         requests=table,
         series=states,
@@ -103,9 +105,10 @@ def run_result(
         block_size=config.scheduler.block_size,
         end_reason="all_done" if all(engine.idle for engine in engines) else "stuck",
         clients=requests.clients,
-        notes=remarks(requests, table, config.scheduler.max_model_len),
+        notes=(*remarks(requests, table, config.scheduler.max_model_len), *said_of(uses)),
         recomputes=recomputes(book),
         history=history,
+        kv_tiers=uses,
     )
     for tape in tapes:
         tape.clear()

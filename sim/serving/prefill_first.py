@@ -39,7 +39,7 @@ class PrefillFirstScheduler(Scheduler):
             request = self.waiting.head()
             known, table = self.book.known[request], self.book.table[request]
             hit = MISS if table is None else self.look_up(table, known)
-            new = known - hit.blocks * self.size
+            new = known - self.past(request, hit)
             if len(self.running) >= self.config.max_num_seqs or not self.has_room(request, hit, known):
                 self.blocked = not batch.chunks
                 return

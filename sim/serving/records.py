@@ -160,6 +160,20 @@ class FleetHistory:
 
 
 @dataclass(frozen=True, slots=True)
+class TierUse:
+    """What became of a store below the KV caches, over all replicas: tokens that it can hold, holds at the
+    end, gave back to prompts (`loaded`), was given (`written`) and dropped; `token_bytes` of each."""
+
+    name: str
+    capacity: int
+    held: int
+    loaded: int
+    written: int
+    dropped: int
+    token_bytes: float
+
+
+@dataclass(frozen=True, slots=True)
 class RunResult:
     """Everything a run produced, before metrics. `kv_blocks` are per attention-dp rank."""
 
@@ -177,6 +191,7 @@ class RunResult:
     notes: tuple[str, ...] = field(default=())
     recomputes: Recomputes = field(default_factory=Recomputes)
     history: FleetHistory | None = None
+    kv_tiers: tuple[TierUse, ...] = ()
 
     @property
     def on_share(self) -> float:

@@ -137,7 +137,7 @@ class RetractingScheduler(PrefillFirstScheduler):
             request = self.waiting.head()
             known, table = self.book.known[request], self.book.table[request]
             hit = MISS if table is None else self.look_up(table, known)
-            new = known - hit.blocks * self.size
+            new = known - self.past(request, hit)
             may = self._may_generate(request)
             taken = new + may + hit.idle * self.size
             if len(self.running) >= self.config.max_num_seqs or taken >= spare or not self._fits(known, hit):

@@ -11,6 +11,7 @@ be preempted or starved in this call; otherwise every sequence is looked at in t
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 from sim.serving.ahead import time_ahead
 from sim.serving.batch import Batch, SchedulerConfig
@@ -20,16 +21,22 @@ from sim.serving.kv_cache import MISS, Hit, KvCache, Table
 from sim.serving.one_by_one import schedule_one_by_one
 from sim.serving.open_decodes import OpenDecodes
 from sim.serving.speculative_decodes import SpeculativeDecodeSet
+from sim.serving.tiers.lower_tiers import LowerTiers
 from sim.serving.waiting import FcfsQueue, PriorityQueue, WaitingQueue
 from sim.timing.surface_protocol import Surface
 
 
 class Scheduler:
-    """Queues, block accounting and decisions of one engine (one attention-dp rank)."""
+    """Queues, block accounting and decisions of one engine (one attention-dp rank).
+
+    Attributes:
+        tiers: stores below its KV cache, None where there are none.
+    """
 
     __slots__ = (
         "admissions", "blocked", "book", "budget", "cache", "caching", "config", "decoding", "held",
-        "open_decodes", "prefilling", "queries", "running", "size", "starved", "threshold", "waiting",
+        "open_decodes", "prefilling", "queries", "running", "size", "starved", "threshold", "tiers",
+        "waiting",
     )  # fmt: skip
 
     def __init__(self, config: SchedulerConfig, book: RequestBook, windows: tuple[int, ...] = ()) -> None:
@@ -53,6 +60,7 @@ class Scheduler:
         self.open_decodes = OpenDecodes(book, self.cache, lag)
         self.admissions = 0
         self.blocked = False
+        self.tiers: LowerTiers | None = None
 
     # -- arrivals -----------------------------------------------------------------------------------------
 
@@ -187,7 +195,7 @@ class Scheduler:
 
     def admit(self, batch: Batch, budget: int, cap: int) -> None:
         """Admit from the head of the queue while budget, seats and blocks last; strict order."""
-        book, config, size = self.book, self.config, self.size
+        book, config = self.book, self.config
         waiting, running = self.waiting, self.running
         self.blocked = False
         while waiting and budget > 0:
@@ -203,7 +211,7 @@ class Scheduler:
                     continue
                 self.blocked = True
                 return
-            past = hit.blocks * size
+            past = self.past(request, hit)
             new = known - past
             if cap and new > cap:
                 new = cap
@@ -242,26 +250,51 @@ class Scheduler:
             return self.cache.look_up(table.path, hit.blocks - 1)
         return hit
 
+    def past(self, request: int, hit: Hit) -> int:
+        """Tokens of a prompt that need not be computed: those of the hit, and what is loaded beside the step
+        that computes the rest."""
+        table = self.book.table[request]
+        if self.tiers is None or not self.tiers.layerwise or table is None:
+            return hit.blocks * self.size
+        return self.tiers.reach(table.path, hit.blocks, self.most_cached(request)) * self.size
+
+    def most_cached(self, request: int) -> int:
+        """Blocks of a prompt that need not be computed if all of it is held somewhere."""
+        return (self.book.known[request] - 1) // self.size - self.config.recompute_last_block
+
     def start(self, request: int, new: int, hit: Hit, batch: Batch) -> None:
-        """Seat a request, taken from the queue, and compute its first `new` tokens after the hit."""
+        """Seat a request, taken from the queue, and compute its first `new` tokens after what is held."""
+        past = self.past(request, hit)
+        self.take_hit(request, hit, past)
+        table = self.book.table[request]
+        if self.tiers is not None and table is not None and past > hit.blocks * self.size:
+            loaded = self.tiers.load(request, table.path, hit.blocks, past // self.size)
+            batch.until = max(batch.until, loaded)
+        self.seat(request, past, new, batch)
+
+    def take_hit(self, request: int, hit: Hit, past: int) -> None:
+        """The request's table begins with the hit; `past` of its tokens need not be computed."""
         book = self.book
-        past = hit.blocks * self.size
-        resumed = book.preemptions[request] > 0
-        if hit.blocks:
-            table = book.table[request]
-            assert table is not None
+        table = book.table[request]
+        if hit.blocks and table is not None:
             self.cache.acquire(table, hit)
             book.blocks[request] = hit.blocks
-        if not resumed:
+            if self.tiers is not None:
+                self.tiers.hit(request, table.path, hit.blocks)
+        if not book.preemptions[request]:
             book.cached_first[request] = past
         book.cached[request] += past
+
+    def seat(self, request: int, past: int, new: int, batch: Batch) -> None:
+        """The request runs: it computes `new` tokens after the `past` ones that are there."""
+        book = self.book
         self.admissions += 1
         book.order[request] = self.admissions
         self.running[request] = None
         self.prefilling[request] = None
         book.state[request] = PREFILL
         self.compute(request, past, new, batch)
-        batch.admitted.append((request, new, past, resumed))
+        batch.admitted.append((request, new, past, book.preemptions[request] > 0))
 
     # -- preemption ---------------------------------------------------------------------------------------
 
@@ -321,6 +354,8 @@ class Scheduler:
         table = book.table[request]
         if table is not None and self.caching:
             self.cache.register(table, filled // self.size)
+        if self.tiers is not None:
+            self.tiers.offer(request, None if table is None else table.path, filled // self.size)
 
     def free_table(self, request: int, filled: int) -> None:
         """Free the request's blocks; those that `filled` tokens fill keep their content if caching is on."""
@@ -394,10 +429,22 @@ class Scheduler:
             self.blocked = False
 
     def let_go(self, request: int) -> None:
-        """A request that has left frees its blocks."""
-        book = self.book
-        self.free_table(request, book.prompt[request] + book.cap[request] - 1)
-        book.table[request] = None
+        """A request that has left frees its blocks, once those that lower tiers get have been written."""
+        filled = self.book.prompt[request] + self.book.cap[request] - 1
+        if self.tiers is None:
+            self._forget(request, filled)
+            return
+        table = self.book.table[request]
+        self.tiers.offer(request, None if table is None else table.path, filled // self.size)
+        self.tiers.let_go(request, partial(self._forget_written, request, filled))
+
+    def _forget(self, request: int, filled: int) -> None:
+        self.free_table(request, filled)
+        self.book.table[request] = None
+
+    def _forget_written(self, request: int, filled: int) -> None:
+        self._forget(request, filled)
+        self.blocked = False
 
     def _deliver_late(self, request: int) -> None:
         """The token of a sequence that the following call left out."""
@@ -417,7 +464,9 @@ class Scheduler:
         """Whether the next call decides the same if the sequences that finish during it are gone already:
         nobody waits for their seats or blocks, and no content is kept that their blocks could outlive."""
         cache = self.cache
-        return not self.waiting and not cache.root.children and self.decoding.blocks_due(1) <= cache.free
+        if self.tiers is not None or self.waiting or cache.root.children:
+            return False
+        return self.decoding.blocks_due(1) <= cache.free
 
     def load(self) -> tuple[int, int, int, int, int]:
         """(decodes, Σ context of their next step, running, waiting, blocks held)."""

@@ -34,7 +34,7 @@ class SeparateScheduler(PrefillFirstScheduler):
             if len(self.running) >= self.config.max_num_seqs or not self.has_room(request, hit, known):
                 self.blocked = not batch.chunks
                 return
-            new = known - hit.blocks * self.size
+            new = known - self.past(request, hit)
             if new > budget and not self.config.enable_chunked_prefill:
                 return
             self.waiting.take()

@@ -1,0 +1,1 @@
+"""Stores below the KV cache of the chips: host memory, drives, a pool."""
