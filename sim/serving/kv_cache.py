@@ -110,8 +110,7 @@ class KvCache:
     Attributes:
         size: blocks; free: blocks that can be taken, idle ones included; distinct: different registered
             block contents (of tables; private content is not counted).
-        on_evict: called with (node, lo, hi) before blocks of content are overwritten; the node is None where
-            nobody can ask for it.
+        on_evict: called with (node, lo, hi) before blocks of content that can be asked for are overwritten.
     """
 
     __slots__ = ("blank", "block_size", "distinct", "free", "idle", "on_evict", "root", "size")
@@ -124,7 +123,7 @@ class KvCache:
         self.idle: deque[Run] = deque()
         self.root = Node(None, (0, 0))
         self.distinct = 0
-        self.on_evict: Callable[[Node | None, int, int], None] | None = None
+        self.on_evict: Callable[[Node, int, int], None] | None = None
 
     def take(self, count: int) -> None:
         """Take `count` ≤ free blocks: blank ones first, then the least recently used content's."""
@@ -271,11 +270,11 @@ class KvCache:
     def _forget(self, run: Run, hi: int) -> None:
         """Overwrite the content of a run's blocks from `hi` on."""
         node = run.node
-        if self.on_evict is not None:
-            self.on_evict(node, hi, run.hi)
         if node is None:
             run.hi = hi
             return
+        if self.on_evict is not None:
+            self.on_evict(node, hi, run.hi)
         self.distinct -= run.hi - hi - _overlap(node, hi, run.hi, run)
         run.hi = hi
         if hi > run.lo:

@@ -117,6 +117,7 @@ class _Call:
                 filled = book.computed[victim] - 1
         if scheduler.caching and book.table[victim] is None:
             book.table[victim] = Table(Path((), _PRIVATE - victim))
+        scheduler.offer(victim, filled)
         scheduler.free_table(victim, filled)
         book.known[victim] += book.inflight[victim]
         book.inflight[victim] = 0

@@ -54,6 +54,8 @@ def book_of(requests: Requests, config: SchedulerConfig, seed: int) -> RequestBo
         asked_for = {segment for pieces in requests.pieces for segment, _ in pieces}
         open_output = [segment in asked_for for segment in outputs]
         tables = [Table(Path(p, s)) for p, s in zip(requests.pieces, outputs, strict=True)]
+    elif config.tiers is not None:  # who shares nothing takes room in the tiers all the same
+        tables = [Table(Path((), -1 - request)) for request in range(len(requests))]
     priority = requests.priority.tolist() if len(requests.priority) else None
     pace = paces(cap, config.acceptance, stream(seed, "acceptance")) if config.acceptance else None
     book = RequestBook(

@@ -354,8 +354,13 @@ class Scheduler:
         table = book.table[request]
         if table is not None and self.caching:
             self.cache.register(table, filled // self.size)
-        if self.tiers is not None:
-            self.tiers.offer(request, None if table is None else table.path, filled // self.size)
+        self.offer(request, filled)
+
+    def offer(self, request: int, filled: int) -> None:
+        """Lower tiers may write the blocks that `filled` tokens fill."""
+        table = self.book.table[request]
+        if self.tiers is not None and table is not None:
+            self.tiers.offer(request, table.path, filled // self.size)
 
     def free_table(self, request: int, filled: int) -> None:
         """Free the request's blocks; those that `filled` tokens fill keep their content if caching is on."""
@@ -434,8 +439,7 @@ class Scheduler:
         if self.tiers is None:
             self._forget(request, filled)
             return
-        table = self.book.table[request]
-        self.tiers.offer(request, None if table is None else table.path, filled // self.size)
+        self.offer(request, filled)
         self.tiers.let_go(request, partial(self._forget_written, request, filled))
 
     def _forget(self, request: int, filled: int) -> None:

@@ -108,7 +108,7 @@ class LowerTiers:
 
     # -- writing ------------------------------------------------------------------------------------------
 
-    def offer(self, request: int, path: Path | None, full: int) -> None:
+    def offer(self, request: int, path: Path, full: int) -> None:
         """The first `full` blocks of a request are full: write through those that were not offered yet."""
         first = self._offered.get(request, 0)
         if full <= first:
@@ -129,24 +129,22 @@ class LowerTiers:
         else:
             free()
 
-    def evicted(self, node: Node | None, lo: int, hi: int) -> None:
+    def evicted(self, node: Node, lo: int, hi: int) -> None:
         """The chips overwrite blocks."""
         if self.stores[0].config.write_back:
-            self._write(self.stores[0], None if node is None else node.path(), lo, hi, self._time)
+            self._write(self.stores[0], node.path(), lo, hi, self._time)
 
-    def _write(self, store: TierStore, path: Path | None, first: int, last: int, now: float) -> float:
+    def _write(self, store: TierStore, path: Path, first: int, last: int, now: float) -> float:
         """Send blocks from the chips to a tier that does not have them; returns when they are there."""
-        if path is not None:
-            first = store.reach(path, first, last, now)
+        first = store.reach(path, first, last, now)
         if first == last:
             return now
         way = (store.writing, self._out[store.config.shared])
         return self._send(store, way, path, first, last, now)
 
-    def _demote(self, store: TierStore, path: Path | None, first: int, last: int) -> None:
+    def _demote(self, store: TierStore, path: Path, first: int, last: int) -> None:
         """Send blocks of the tier above, which is of the same server, to a tier that does not have them."""
-        if path is not None:
-            first = store.reach(path, first, last, self._time)
+        first = store.reach(path, first, last, self._time)
         if first < last:
             way = (store.writing, self._out[True]) if store.config.shared else (store.writing,)
             self._send(store, way, path, first, last, self._time)
@@ -155,7 +153,7 @@ class LowerTiers:
         self,
         store: TierStore,
         way: tuple[Channel, ...],
-        path: Path | None,
+        path: Path,
         first: int,
         last: int,
         now: float,

@@ -7,8 +7,8 @@ found from the time on at which its transfer has ended.
     written = held + dropped     (blocks, at any time)
 """
 
-from collections import deque
 from collections.abc import Callable
+from heapq import heappop, heappush
 
 from sim.serving.kv_cache import KvCache, Node, Path, Table
 from sim.serving.tiers.channel import Channel
@@ -21,12 +21,12 @@ class TierStore:
     Attributes:
         reading, writing: its own bandwidth, per direction.
         loaded, written, dropped: blocks that were read from it, put into it, and overwritten.
-        on_drop: called with (path, lo, hi) of content that it lets go of; the path is None where nobody can
-            ask for it.
+        on_drop: called with (path, lo, hi) of content that it lets go of.
     """
 
     __slots__ = (
-        "_under_way", "cache", "config", "dropped", "loaded", "on_drop", "reading", "writing", "written",
+        "_asked", "_under_way", "cache", "config", "dropped", "loaded", "on_drop", "reading", "writing",
+        "written",
     )  # fmt: skip
 
     def __init__(self, config: TierConfig, block_size: int) -> None:
@@ -36,8 +36,9 @@ class TierStore:
         self.reading = Channel(config.read)
         self.writing = Channel(config.write)
         self.loaded = self.written = self.dropped = 0
-        self.on_drop: Callable[[Path | None, int, int], None] | None = None
-        self._under_way: deque[tuple[float, Path | None, int, int]] = deque()
+        self.on_drop: Callable[[Path, int, int], None] | None = None
+        self._under_way: list[tuple[float, int, Path, int, int]] = []
+        self._asked = 0
 
     @property
     def held(self) -> int:
@@ -50,9 +51,10 @@ class TierStore:
         hit = self.cache.look_up(path, limit, first)
         return max(first, hit.blocks)
 
-    def expect(self, path: Path | None, first: int, last: int, time: float) -> None:
+    def expect(self, path: Path, first: int, last: int, time: float) -> None:
         """Blocks are under way, and here at `time`."""
-        self._under_way.append((time, path, first, last))
+        self._asked += 1
+        heappush(self._under_way, (time, self._asked, path, first, last))
 
     def use(self, path: Path, first: int, last: int) -> None:
         """Blocks that it holds are the most recently used now."""
@@ -61,11 +63,8 @@ class TierStore:
     def arrive(self, now: float) -> None:
         """What has come by now is here."""
         while self._under_way and self._under_way[0][0] <= now:
-            _, path, first, last = self._under_way.popleft()
-            if path is None:
-                self._put_private(last - first)
-            else:
-                self._put(path, first, last)
+            _, _, path, first, last = heappop(self._under_way)
+            self._put(path, first, last)
 
     def _put(self, path: Path, first: int, last: int) -> None:
         """Hold these blocks, as far as there is room; what is held of them already is only used."""
@@ -81,14 +80,7 @@ class TierStore:
             cache.register(table, table.blocks + new)
         cache.release(table, table.blocks)
 
-    def _put_private(self, blocks: int) -> None:
-        """Content that nobody will ask for takes room all the same."""
-        new = min(blocks, self.cache.free)
-        self.written += new
-        self.cache.take(new)
-        self.cache.give_back_private(new, new)
-
-    def _drop(self, node: Node | None, lo: int, hi: int) -> None:
+    def _drop(self, node: Node, lo: int, hi: int) -> None:
         self.dropped += hi - lo
         if self.on_drop is not None:
-            self.on_drop(None if node is None else node.path(), lo, hi)
+            self.on_drop(node.path(), lo, hi)
