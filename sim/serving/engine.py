@@ -119,24 +119,8 @@ class Engine:
     """
 
     __slots__ = (
-        "_asked",
-        "book",
-        "depth",
-        "early",
-        "expected",
-        "flight",
-        "front_end",
-        "inbox",
-        "now",
-        "on_finish",
-        "on_start",
-        "place_taken",
-        "scheduler",
-        "stalled",
-        "step_by_step",
-        "steps",
-        "surface",
-        "tape",
+        "_asked", "book", "depth", "early", "expected", "flight", "front_end", "inbox", "now", "on_finish",
+        "on_start", "place_taken", "scheduler", "stalled", "step_by_step", "steps", "surface", "tape",
     )  # fmt: skip
 
     def __init__(
