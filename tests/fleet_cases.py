@@ -18,8 +18,10 @@ def config(
         "block_size": 16, "num_blocks": 10_000, "max_model_len": 20_000, "max_num_scheduled_tokens": 4096,
         "max_num_batched_tokens": 4096, "max_num_seqs": 64,
     } | limits  # fmt: skip
-    ranks = given.pop("ranks", 1)
-    return FleetConfig(SchedulerConfig(**given), replicas, ranks, router, chips=2, operation=operation)
+    ranks, front_end = given.pop("ranks", 1), given.pop("front_end", None)
+    return FleetConfig(
+        SchedulerConfig(**given), replicas, ranks, router, chips=2, operation=operation, front_end=front_end
+    )
 
 
 def served(

@@ -6,6 +6,7 @@ from fleet_cases import STEP, poisson, served, states
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sim.deployment.deployment import FrontEndCosts
 from sim.serving.operation.admission.deadline import Deadline
 from sim.serving.operation.admission.queue_limit import QueueLimit
 from sim.serving.operation.admission.token_bucket import TokenBucket
@@ -91,6 +92,7 @@ def loads(draw):
     )
 
 
+SERVER = {"front_end": FrontEndCosts(request=0.01, prompt_token=1e-4, stream=1e-4, latency=0.05)}
 CROWDED = {"num_blocks": 60, "max_model_len": 600}
 COLUMNS = ("arrival", "scheduled", "first_token", "finish", "replica", "status", "reason", "retries")
 
@@ -101,7 +103,7 @@ COLUMNS = ("arrival", "scheduled", "first_token", "finish", "replica", "status",
     loads(),
     st.sampled_from(ROUTERS),
     st.booleans(),
-    st.sampled_from([{}, CROWDED, {"ranks": 2}]),
+    st.sampled_from([{}, CROWDED, {"ranks": 2}, SERVER]),
     st.sampled_from([(), (), (0.8, 0.5)]),
 )
 def test_whatever_is_done_with_a_fleet_no_request_is_lost_and_leaping_changes_nothing(

@@ -241,6 +241,11 @@ class Engine:
         """Requests that have arrived and are not with the scheduler yet."""
         return len(self.inbox) + (len(self.front_end.taken) if self.front_end is not None else 0)
 
+    def newcomers(self) -> list[int]:
+        """The requests at the door, in order."""
+        taken = () if self.front_end is None else self.front_end.taken
+        return [request for _, request in (*self.inbox, *taken)]
+
     @property
     def outstanding(self) -> int:
         """Requests that wait or run, here or in the front end."""

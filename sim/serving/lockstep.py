@@ -157,7 +157,7 @@ def ranks_of(unit: Steppable) -> list[Scheduler]:
 def everybody_in(engine: Engine) -> list[int]:
     """The requests that run or wait in an engine, then those in its front end."""
     here = [request for rank in ranks_of(engine.scheduler) for request in rank.requests()]
-    return [*here, *(request for _, request in engine.inbox)]
+    return [*here, *engine.newcomers()]
 
 
 def _lines(states: list[State], surface: Surface) -> list[tuple[float, float, int]]:

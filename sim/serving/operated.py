@@ -198,7 +198,7 @@ class OperatedFleet:
                 engine.scheduler.deliver(batch, over)
                 for request in batch.finishing:
                     self.clock.at(over, partial(self._finished, replica, request))
-        for _, request in engine.inbox:
+        for request in engine.newcomers():
             self.stranded[replica].append((request, time))
         for rank in ranks_of(engine.scheduler):
             requests, never_whole = rank.evacuate()
