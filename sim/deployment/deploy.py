@@ -7,6 +7,7 @@ from sim.deployment.deployment import (
     EngineLimits,
     ExpertBalancing,
     ExpertRouting,
+    FfnChips,
     FrontEndCosts,
     HostCosts,
     Parallel,
@@ -26,6 +27,7 @@ from sim.deployment.schema import (
     DeploymentSpec,
     EngineSpec,
     FrontEndSpec,
+    ParallelSpec,
     PrecisionSpec,
 )
 from sim.deployment.speculation import speculate
@@ -67,7 +69,7 @@ def laid_out(
     """
     resolution = Resolution("deployment") if resolution is None else resolution
     precision = _precision(spec.precision, model)
-    parallel = Parallel(**spec.parallel.model_dump())
+    parallel = _parallel(spec.parallel)
     redundant = 0 if spec.eplb is None else spec.eplb.num_redundant_experts
     problem = layout_problem(model, parallel, precision.stored("experts"), redundant)
     if problem:
@@ -106,7 +108,13 @@ def laid_out(
     )
     _check_overlap(deployment)
     _check_context_parallel(deployment)
+    _check_ffn(deployment)
     return deployment
+
+
+def _parallel(spec: ParallelSpec) -> Parallel:
+    ffn = None if spec.ffn is None else FfnChips(**spec.ffn.model_dump())
+    return Parallel(**spec.model_dump(exclude={"ffn"}), ffn=ffn)
 
 
 def _precision(spec: PrecisionSpec, model: ModelArchitecture) -> Precision:
@@ -148,6 +156,19 @@ def _check_context_parallel(deployment: Deployment) -> None:
             "deployment.engine.expand_mla: true caches the heads of each rank, which context parallelism "
             "(deployment.parallel.pcp, dcp) does not divide; give false, or 1 for both"
         )
+
+
+def _check_ffn(deployment: Deployment) -> None:
+    """What the pipeline of attention and feed-forward chips is not simulated with."""
+    if deployment.parallel.ffn is None:
+        return
+    beside = [("speculation", deployment.speculation is not None), ("overlap", deployment.overlap != "none")]
+    for field, stated in beside:
+        if stated:
+            raise UserError(
+                f"deployment.{field}: not with feed-forward blocks on chips of their own, whose "
+                "micro-batches overlap already (deployment.parallel.ffn); leave one of them out"
+            )
 
 
 def _routing(spec: DeploymentSpec, model: ModelArchitecture, resolution: Resolution) -> ExpertRouting:

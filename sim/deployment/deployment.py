@@ -46,8 +46,19 @@ class Precision:
 
 
 @dataclass(frozen=True, slots=True)
+class FfnChips:
+    """Chips that hold feed-forward blocks alone: `chips` of them, experts in `ep` groups, a step in
+    `micro_batches`."""
+
+    chips: int
+    ep: int
+    micro_batches: int
+
+
+@dataclass(frozen=True, slots=True)
 class Parallel:
-    """Parallel sizes of one replica: chips = tp·pp·dp·pcp; ep divides tp·dp·pcp and dcp divides tp."""
+    """Parallel sizes of one replica: chips = tp·pp·dp·pcp, and those of `ffn` where feed-forward blocks are
+    apart; ep divides tp·dp·pcp and dcp divides tp."""
 
     tp: int = 1
     pp: int = 1
@@ -55,11 +66,18 @@ class Parallel:
     ep: int = 1
     pcp: int = 1
     dcp: int = 1
+    ffn: FfnChips | None = None
 
     @property
     def chips(self) -> int:
         """Chips of one replica."""
-        return self.tp * self.pp * self.dp * self.pcp
+        return self.tp * self.pp * self.dp * self.pcp + (0 if self.ffn is None else self.ffn.chips)
+
+    @property
+    def feed_forward(self) -> "Parallel":
+        """The layout of the feed-forward blocks: this one, or that of chips of their own, each of which
+        computes dense blocks and shared experts for a part of the tokens."""
+        return self if self.ffn is None else Parallel(dp=self.ffn.chips, ep=self.ffn.ep)
 
     @property
     def cp(self) -> int:
@@ -258,6 +276,11 @@ class Deployment:
         return replace(
             self, model=drafter, parallel=drafter_parallel(drafter, self.parallel), speculation=None
         )
+
+    @property
+    def feed_forward(self) -> "Deployment":
+        """The deployment as its feed-forward blocks see it: on chips of their own, or this one."""
+        return self if self.parallel.ffn is None else replace(self, parallel=self.parallel.feed_forward)
 
     @property
     def lockstep_ranks(self) -> int:

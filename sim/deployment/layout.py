@@ -37,7 +37,8 @@ def layout_problem(
         redundant: replicas of experts in every layer.
     """
     return (
-        _context_problem(model, parallel)
+        _ffn_problem(model, parallel)
+        or _context_problem(model, parallel)
         or _pipeline_problem(model, parallel)
         or next(
             (
@@ -72,6 +73,18 @@ def _context_problem(model: ModelArchitecture, parallel: Parallel) -> str | None
     return None
 
 
+def _ffn_problem(model: ModelArchitecture, parallel: Parallel) -> str | None:
+    """Feed-forward blocks on chips of their own."""
+    if parallel.ffn is None:
+        return None
+    if not any(isinstance(layer.ffn, MoeFfn) for layer in model.layers):
+        return f"ffn: {model.name} has no experts to keep apart; give null"
+    for name in ("pp", "pcp", "ep"):
+        if (size := getattr(parallel, name)) > 1:
+            return f"{name}: {size} beside chips for feed-forward blocks (parallel.ffn); only 1 is allowed"
+    return None
+
+
 def _pipeline_problem(model: ModelArchitecture, parallel: Parallel) -> str | None:
     layers = len(model.layers)
     if parallel.pp > layers:
@@ -89,9 +102,12 @@ def _layer_problem(layer: Layer, parallel: Parallel, weights: str, redundant: in
     attention = _attention_problem(layer.attention, parallel.tp)
     if attention:
         return attention
+    within, over = ("ffn.", "ffn.chips") if parallel.ffn else ("", "tp·dp·pcp")
+    parallel = parallel.feed_forward
     if isinstance(layer.ffn, DenseFfn):
         return _uneven("tp", parallel.tp, layer.ffn.inter, f"FFN width of {layer.ffn.inter}")
-    return _experts_problem(layer.ffn, parallel, weights, redundant)
+    problem = _experts_problem(layer.ffn, parallel, weights, redundant, over)
+    return None if problem is None else within + problem
 
 
 def _attention_problem(attention: Attention, tp: int) -> str | None:
@@ -107,10 +123,11 @@ def _attention_problem(attention: Attention, tp: int) -> str | None:
     return None
 
 
-def _experts_problem(ffn: MoeFfn, parallel: Parallel, weights: str, redundant: int) -> str | None:
+def _experts_problem(ffn: MoeFfn, parallel: Parallel, weights: str, redundant: int, over: str) -> str | None:
+    """Args: over: the chips that experts lie on, in the user's fields."""
     ranks = parallel.tp * parallel.dp * parallel.pcp
     if ranks % parallel.ep:
-        return f"ep: {parallel.ep} does not divide tp·dp·pcp = {ranks}; {_sizes(ranks)} are allowed"
+        return f"ep: {parallel.ep} does not divide {over} = {ranks}; {_sizes(ranks)} are allowed"
     if (ffn.experts + redundant) % parallel.ep:
         return _uneven_experts(ffn.experts, redundant, parallel.ep)
     width = f"shared expert width of {ffn.shared_inter}"
@@ -120,7 +137,7 @@ def _experts_problem(ffn: MoeFfn, parallel: Parallel, weights: str, redundant: i
     if parallel.moe_tp > 1 and ffn.inter % (parallel.moe_tp * block):
         blocks = f" in {weights} blocks of {block}" if block > 1 else ""
         return (
-            f"ep: {parallel.ep} splits each expert over tp·dp·pcp/ep = {parallel.moe_tp} chips (moe_tp), "
+            f"ep: {parallel.ep} splits each expert over {over}/ep = {parallel.moe_tp} chips (moe_tp), "
             f"which does not divide its width {ffn.inter}{blocks}; moe_tp may be {_sizes(ffn.inter // block)}"
         )
     return None

@@ -4,6 +4,7 @@
     free    = usable - weights - activations - reserve
     block   = block_size · bytes per token of the layers that keep every token
     blocks  = floor(free / block), the least over the stages
+    Where feed-forward blocks have chips of their own these are a stage more, without KV cache.
     A drafter's weights and KV cache lie on the last stage; it uses the blocks of the sequences it drafts for.
     KV tokens of a replica = dp · blocks · block_size · pcp · dcp
 
@@ -29,6 +30,9 @@ from sim.deployment.weights import stage_weights
 from sim.models.architecture import Layer
 from sim.models.dtypes import weight_bytes_per_value
 from sim.models.matrices import KINDS, Kind
+
+FEED_FORWARD: tuple[Kind, ...] = ("dense_ffn", "experts", "shared_experts")
+"""Kinds of weights that lie on chips for feed-forward blocks where those are apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,8 @@ def memory_map(deployment: Deployment) -> MemoryMap:
     stages = tuple(_stages(deployment, layers))
     blocks = min(_blocks(stage, deployment) for stage in stages)
     per_sequence = max(math.ceil(stage.sequence / stage.block) if stage.block else 0 for stage in stages)
+    if deployment.parallel.ffn is not None:
+        stages = (*stages, _feed_forward(deployment, len(stages)))
     size = deployment.engine.block_size * deployment.parallel.cp
     return MemoryMap(stages, size, blocks, per_sequence, deployment.parallel.dp * blocks * size)
 
@@ -166,11 +172,34 @@ def _stage(deployment: Deployment, stage: int, of: int, layers: tuple[Layer, ...
     return replace(held, usable=held.needed + left)
 
 
+def _feed_forward(deployment: Deployment, stage: int) -> StageMemory:
+    """A chip that holds feed-forward blocks alone, for the tokens of all attention ranks."""
+    model, engine, side = deployment.model, deployment.engine, deployment.parallel.feed_forward
+    weights = stage_weights(
+        model, model.layers, False, False, side, deployment.precision, deployment.redundant_experts
+    )
+    tokens = -(-deployment.parallel.dp * engine.max_num_batched_tokens // side.dp)
+    visible = deployment.cluster.chip.memory.visible
+    return StageMemory(
+        stage=stage,
+        layers=len(model.layers),
+        weights={kind: size for kind, size in weights.items() if kind in FEED_FORWARD},
+        activations=activation_bytes(model, model.layers, False, side, tokens, 0),
+        reserve=deployment.reserve,
+        visible=visible,
+        usable=visible * engine.gpu_memory_utilization,
+        block=0.0,
+        sequence=0.0,
+    )
+
+
 def _weights(deployment: Deployment, layers: tuple[Layer, ...], first: bool, last: bool) -> dict[Kind, float]:
     """Of one chip of the stage; the last stage holds the drafter too."""
     parallel, precision = deployment.parallel, deployment.precision
     redundant = deployment.redundant_experts
     weights = stage_weights(deployment.model, layers, first, last, parallel, precision, redundant)
+    if parallel.ffn is not None:
+        return {kind: size for kind, size in weights.items() if kind not in FEED_FORWARD}
     speculation, drafting = deployment.speculation, deployment.drafting
     if not last or speculation is None or drafting is None:
         return weights

@@ -51,8 +51,22 @@ class PrecisionSpec(BaseModel):
     )
 
 
+class FfnChipsSpec(BaseModel):
+    """Chips that hold feed-forward blocks alone, beside those that attend."""
+
+    model_config = WRITTEN
+
+    chips: Count = Field(description="chips of experts, shared experts and dense blocks")
+    ep: Count = Field(description="expert parallel size over them; divides chips")
+    micro_batches: Count = Field(
+        default=3,
+        description="micro-batches of a step under way between the two kinds of chips; 3 hide transfers "
+        "shorter than half of either side's work (MegaScale-Infer, arXiv 2504.02263)",
+    )
+
+
 class ParallelSpec(BaseModel):
-    """How one replica is spread: chips = tp · pp · dp · pcp."""
+    """How one replica is spread: chips = tp · pp · dp · pcp, and ffn.chips."""
 
     model_config = WRITTEN
 
@@ -69,6 +83,11 @@ class ParallelSpec(BaseModel):
         default=1,
         description="decode context parallel size (vLLM's decode_context_parallel_size): tensor parallel "
         "ranks that share the KV cache token by token instead of copying it; divides tp",
+    )
+    ffn: FfnChipsSpec | None = Field(
+        default=None,
+        description="chips of their own for feed-forward blocks (attention-FFN disaggregation); null: every "
+        "chip does both",
     )
 
 

@@ -21,6 +21,7 @@ from sim.operators.operators import (
     StateUpdate,
 )
 from sim.operators.routing import Balancing, Routing
+from sim.operators.separated import Side, side_of
 from sim.operators.step import lower, lowering_of
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "Operator",
     "PrefillAttention",
     "Routing",
+    "Side",
     "StateUpdate",
     "chunk_work",
     "expert_loads",
@@ -52,5 +54,6 @@ __all__ = [
     "lower",
     "lowering_of",
     "sample_loads",
+    "side_of",
     "splits_graphs",
 ]

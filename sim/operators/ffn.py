@@ -51,15 +51,19 @@ class FfnBlock:
         """Routed experts and their exchange on the tokens of all ranks; nothing for a dense block."""
         if isinstance(self.ffn, DenseFfn):
             return []
-        routing = self.routing(epoch)
+        return [self.experts(tokens, epoch), *self._exchange(self.routing(epoch), rows)]
+
+    def experts(self, tokens: tuple[int, ...], epoch: int) -> Experts:
+        """Routed experts on the tokens of all ranks."""
+        assert isinstance(self.ffn, MoeFfn)
         precision, parallel = self.deployment.precision, self.deployment.parallel
         weights = precision.stored("experts")
         arithmetic = arithmetic_type(weights, precision.activations)
-        experts = Experts(
+        return Experts(
             "experts",
             "experts",
             self.count,
-            sample_loads(routing, tokens),
+            sample_loads(self.routing(epoch), tokens),
             self.deployment.model.hidden,
             self.ffn.inter // parallel.moe_tp,
             self.ffn.gated,
@@ -68,7 +72,6 @@ class FfnBlock:
             arithmetic,
             gathered=parallel.dp == 1,
         )
-        return [experts, *self._exchange(routing, rows)]
 
     def replacement(self, rows: Array) -> list[Operator]:
         """Weights of these layers that the busiest rank fetches when experts are placed anew, from another
@@ -107,6 +110,11 @@ class FfnBlock:
             balancing,
         )
 
+    def chips_of_a_token(self, routing: Routing) -> float:
+        """Mean chips that hold a part of one of a token's experts."""
+        parallel = self.deployment.parallel
+        return distinct_ranks(routing, parallel.ep) * parallel.moe_tp
+
     @property
     def _servers(self) -> int:
         """Boxes that the experts are spread over."""
@@ -132,7 +140,7 @@ class FfnBlock:
             ]
             return operators + self._gather(message)
         sent = bytes_per_value(self.deployment.precision.activations)
-        distinct = distinct_ranks(routing, parallel.ep) * parallel.moe_tp
+        distinct = self.chips_of_a_token(routing)
         copies = float(routing.top_k * parallel.moe_tp)
         remote = distinct_ranks(routing, routing.servers) * self._servers / routing.servers
         for name, per_value in (("dispatch", sent), ("combine", ACTIVATION_BYTES)):

@@ -45,12 +45,14 @@ class Lowering:
     Attributes:
         windows: the w whose Σ min(context, w) the decodes part takes, ascending.
         queries: tokens that a decode computes.
+        most_micro_batches: a step of so many sequences or more is cut into.
     """
 
     def __init__(self, deployment: Deployment, queries: int = 1) -> None:
         self.deployment = deployment
         self.windows = windows(deployment.model)
         self.queries = queries
+        self.most_micro_batches = deployment.parallel.pp
         attention: Counter[Attention] = Counter(layer.attention for layer in deployment.model.layers)
         ffn: Counter[DenseFfn | MoeFfn] = Counter(layer.ffn for layer in deployment.model.layers)
         hidden = deployment.model.hidden
@@ -148,7 +150,7 @@ class Lowering:
 
     def micro_batches(self, sequences: int) -> int:
         """Micro-batches a step is cut into: one per pipeline stage, if there are sequences enough."""
-        return max(1, min(self.deployment.parallel.pp, sequences))
+        return max(1, min(self.most_micro_batches, sequences))
 
     def embedding(self, rows: Array) -> list[Operator]:
         """Rows of the input table, summed over the ranks that hold parts of it."""

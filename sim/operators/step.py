@@ -8,10 +8,13 @@ from sim.operators.drafting import SpeculativeLowering
 from sim.operators.lowering import Lowering
 from sim.operators.operators import Operator
 from sim.operators.quantities import Array
+from sim.operators.separated import SeparatedLowering
 
 
 def lowering_of(deployment: Deployment) -> Lowering:
     """The operators of a deployment's steps, with or without drafts."""
+    if deployment.parallel.ffn is not None:
+        return SeparatedLowering(deployment, deployment.parallel.ffn)
     return Lowering(deployment) if deployment.speculation is None else SpeculativeLowering(deployment)
 
 

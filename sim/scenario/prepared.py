@@ -66,6 +66,11 @@ def prepare(scenario: Scenario) -> Prepared:
             f"{scenario.place('deployment.overlap')}: deployment.overlap: {deployment.overlap} shows only "
             f"where streams are simulated; give fidelity event instead of {spec.fidelity}, or overlap none"
         )
+    if deployment.parallel.ffn is not None and spec.fidelity in ("event", "tables"):
+        raise UserError(
+            f"{scenario.place('deployment.parallel')}: deployment.parallel.ffn: fidelity {spec.fidelity} "
+            "knows one kind of chip in a replica; give analytic or roofline"
+        )
     taken = [hardware, engine]
     memory = memory_map(deployment)
     prefill = operation = None

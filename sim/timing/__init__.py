@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sim.deployment.deployment import Deployment
+from sim.timing.separated import SeparatedTimer
 from sim.timing.step_timer import Fidelity, PartsTimer
 from sim.timing.surface import StepSurface
 from sim.timing.timeline import Counter, CriticalSpan, StepTimeline, TimelineEvent
@@ -30,6 +31,8 @@ def make_timer(
         from sim.timing.event import EventTimer  # simpy with it
 
         return EventTimer(deployment, whole_model)
+    if deployment.parallel.ffn is not None:
+        return SeparatedTimer(deployment, fidelity)
     return PartsTimer(deployment, fidelity)
 
 

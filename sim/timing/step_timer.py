@@ -131,21 +131,30 @@ class PartsTimer:
             return operator_rows(operators, weights, parts.pricer, chip, cluster)
 
         listed = [row for part in self.operators(one, conditions.epoch) for row in rows(*part)]
-        idle = 1.0 - one.of / self.deployment.parallel.pp
-        if idle > 0.0:
-            listed = [with_bubble(row, idle) for row in listed]
+        listed = self.in_step(listed, one.of)
         listed.append(host_row("host", float(parts.host(one.sequences)[0]), parts.pricer.source))
         waited = self.launched(parts, batch, one.of) - sum(row.time.time for row in listed)
         if waited > 0.0:
             listed.append(host_row("kernel_launches", waited, parts.pricer.source))
         return step_breakdown(asked, listed)
 
+    def in_step(self, listed: list[Row], micro: int) -> list[Row]:
+        """The rows of one of `micro` micro-batches as shares of the step."""
+        idle = 1.0 - micro / self.deployment.parallel.pp
+        return [with_bubble(row, idle) for row in listed] if idle > 0.0 else listed
+
     def hidden_decodes(self, decodes: int, mean_contexts: Array, conditions: Conditions = CALM) -> Array:
         """Seconds that overlapping streams hide of decode-only steps: none where operators are added up."""
         return np.zeros_like(mean_contexts)
 
-    def hidden_mixed(self, tokens: int, conditions: Conditions = CALM) -> float:
-        """Seconds that overlapping streams hide of a step with prefill."""
+    def hidden_mixed(
+        self, tokens: int, sequences: int, seconds: float, conditions: Conditions = CALM
+    ) -> float:
+        """Seconds that overlapping streams hide of a step with prefill.
+
+        Args:
+            seconds: of the rank's own part, which all ranks do not share.
+        """
         return 0.0
 
     def micro_batch(self, batch: BatchShape) -> MicroBatch:
@@ -205,8 +214,8 @@ class PartsTimer:
             mine, sums = self._largest(batch, micro, 1)
             total = total + parts.per_decode(_one(mine)) + np.sum(parts.decodes(_one(mine), sums), axis=0)
         shared = parts.shared(_share(self.ranks * batch.tokens, micro))
-        seconds = float(total[0]) + parts.chunks(batch.chunks) / micro + shared
-        seconds -= self.hidden_mixed(batch.tokens, conditions)
+        seconds = float(total[0]) + parts.chunks(batch.chunks) / micro
+        seconds += shared - self.hidden_mixed(batch.tokens, batch.sequences, seconds, conditions)
         return max(seconds, self.launched(parts, batch, micro))
 
     def _own(self, batch: BatchShape) -> int:

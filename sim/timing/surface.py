@@ -48,7 +48,7 @@ class StepSurface:
         self._timer = timer
         self._parts: StepParts = timer.parts()
         self.queries = timer.queries
-        self._pp = timer.deployment.parallel.pp
+        self._pp = timer.lowering.most_micro_batches
         self._pcp = timer.deployment.parallel.pcp
         launching = self._parts.launching
         self._captured, self._pieces, self._kernels = launching.captured, launching.pieces, launching.mixed
@@ -146,7 +146,7 @@ class StepSurface:
             self._extend_tokens(tokens)
         if sequences >= len(self._rows):
             self._extend_rows(sequences)
-        seconds += self._tokens[tokens] + self._rows[sequences] - self._timer.hidden_mixed(whole)
+        seconds += self._tokens[tokens] + self._rows[sequences]
         if decodes:
             curves = self._curves.get(decodes)
             if curves is None:
@@ -155,6 +155,7 @@ class StepSurface:
             for (nodes, values, slopes), total in zip(curves, sums, strict=True):
                 i = bisect_right(nodes, total, 1, len(slopes)) - 1
                 seconds += values[i] + slopes[i] * (total - nodes[i])
+        seconds -= self._timer.hidden_mixed(whole, decodes + len(chunks), seconds)
         least = self._pieces if tokens <= self._captured else self._kernels
         if seconds >= least:
             return seconds

@@ -58,7 +58,9 @@ class EventTimer(PartsTimer):
         hidden = self._hidden_time(conditions)
         return np.array([hidden.decodes(decodes, mean) for mean in mean_contexts.tolist()])
 
-    def hidden_mixed(self, tokens: int, conditions: Conditions = CALM) -> float:
+    def hidden_mixed(
+        self, tokens: int, sequences: int, seconds: float, conditions: Conditions = CALM
+    ) -> float:
         """What overlapping streams hide of a step with prefill."""
         return 0.0 if self._adds_up else self._hidden_time(conditions).mixed(tokens)
 
