@@ -31,7 +31,7 @@ from sim.planning.review.resources import BY_NAME, CAPACITY, RESOURCES, all_sets
 from sim.planning.review.served import served
 from sim.planning.review.target import parse_target
 from sim.planning.review.variant import Judge, Variant
-from sim.planning.review.variation import variations
+from sim.planning.review.variation import DESIGNS, variations
 from sim.planning.review.verdict import verdict
 from sim.scenario.scenario import scenario_of
 
@@ -393,6 +393,10 @@ def test_a_chip_with_more_of_something_is_no_slower():
     for name in ("HBM stacks", "HBM bandwidth", "link bandwidth", "link latency", "kernel launch"):
         weaker, _, _, stronger = (v.speed.tokens_per_s_per_user for v in found[name])
         assert weaker <= own <= stronger
+
+
+def test_only_a_rigid_array_is_reviewed_as_one():
+    assert "array shape" not in {design.name for design in DESIGNS if design.applies(small_machine())}
 
 
 def test_weak_figures_come_first_and_the_strongest_of_them_at_the_head():

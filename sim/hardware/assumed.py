@@ -5,6 +5,7 @@ be simulated, and each of them shows up among the assumptions of the result.
 """
 
 from collections.abc import Callable
+from math import log2
 from typing import cast
 
 from sim.figures import Figure
@@ -48,6 +49,15 @@ def _reference_peak(profile: ChipProfile) -> float:
 def _vector_flops(profile: ChipProfile) -> Figure:
     why = "1/16 of the 16-bit matrix peak, as on A100 (1/16), H100 (1/15), MI300X (1/8)"
     return _times(_reference_peak(profile), 1 / 32, 1 / 16, 1 / 8, FLOP_RATE, why)
+
+
+def _array_side(profile: ChipProfile) -> Figure:
+    """A power of two, whose square comes nearest to the multiplications of a core in a cycle."""
+    compute = profile.compute
+    macs = _reference_peak(profile) / (2.0 * compute.cores.value * compute.clock.value)
+    side = 2.0 ** max(0, round(log2(macs) / 2.0))
+    why = f"a square array of a core's {macs:,.0f} multiplications in a cycle, 16-bit"
+    return Figure(side, NUMBER, max(1.0, side / 2.0), 2.0 * side, "assumption", why)
 
 
 def _exp_rate(profile: ChipProfile) -> Figure:
@@ -159,9 +169,9 @@ CONTROLLER_FIGURES: dict[str, Figure] = {
 """How requests meet the memory of a chip that says nothing of it."""
 
 RULES: dict[str, Rule] = {
-    "compute.matrix_shape.0": _constant(64, 128, 256, NUMBER, "a 128-row matrix engine"),
-    "compute.matrix_shape.1": _constant(64, 128, 256, NUMBER, "a 128-column matrix engine"),
-    "compute.matrix_shape.2": _constant(16, 32, 128, NUMBER, "a depth of 32 values"),
+    "compute.matrix_shape.0": _constant(1, 8, 64, NUMBER, "rows multiplied at once: 1 on Trainium, 8 on TPU"),
+    "compute.matrix_shape.1": _array_side,
+    "compute.matrix_shape.2": _array_side,
     "compute.vector_flops": _vector_flops,
     "compute.exp_rate": _exp_rate,
     "sram.bandwidth": _feed,

@@ -30,7 +30,7 @@ _FOLDERS: dict[Kind, str] = {
     "fabric": "fabrics",
 }
 _SUFFIXES = (".yaml", ".yml", ".json")
-_KERNELS = frozenset(Kernels.model_fields)
+_KERNELS = frozenset(name for name, field in Kernels.model_fields.items() if field.is_required())
 _TIER = frozenset(name for name, field in TierProfile.model_fields.items() if field.is_required())
 _LONGEST_CHAIN = 8
 _FOLLOWS_CAPACITY = "memory.visible"

@@ -14,7 +14,7 @@ class Compute:
         cores: independent matrix engines with their own scratchpad (SMs, CUs, NPU cores).
         clock: core clock, Hz.
         peak: dense peak FLOP/s of the whole chip by arithmetic type ("bf16", "fp8", "int8", "fp4", …).
-        matrix_shape: rows, columns and depth of the native output tile of one core's matrix engine.
+        matrix_shape: rows, columns and depth that one core's matrix engine multiplies at once.
         vector_flops: peak FLOP/s of the vector engines of the whole chip (fp32).
         exp_rate: exponentials per second of the whole chip (special function units).
     """
@@ -91,6 +91,15 @@ class Power:
 
 
 @dataclass(frozen=True, slots=True)
+class ArrayKernels:
+    """How kernels use a rigid array of multipliers (sim.timing.matrix_array): `load` λ, cycles in which one
+    row of weights is shifted in; `fill` φ, the share of filling and draining that a tile does not hide."""
+
+    load: float
+    fill: float
+
+
+@dataclass(frozen=True, slots=True)
 class KernelFamily:
     """Few physical parameters of a chip family's kernels (docs/operators.md gives formula and source).
 
@@ -109,7 +118,8 @@ class KernelFamily:
     row; prompts of `mla_prefill_expands` tokens and more have their latents expanded, shorter ones run
     absorbed;
     `mla_decode_split` 1 where a context is split over cores; `moe_own_pairs` 1 where the kernels around the
-    experts go through a rank's own (token, expert) pairs, 0 where through those of all ranks.
+    experts go through a rank's own (token, expert) pairs, 0 where through those of all ranks. `array`: of
+    chips whose matrix engines are rigid arrays, which tiles of a product must fill; None for all others.
     """
 
     name: str
@@ -158,6 +168,7 @@ class KernelFamily:
     elementwise_hbm: float
     elementwise_launch: float
     gemm_tiles: tuple[TileRule, ...] = ()
+    array: ArrayKernels | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,8 +52,15 @@ def _share(figure: Figure) -> Figure:
     return replace(_positive(figure), bounds=(0.0, 1.0))
 
 
+def _fraction(figure: Figure) -> Figure:
+    if _least(figure) < 0 or _most(figure) > 1:
+        raise ValueError(f"{figure.text()} must lie between 0 and 1")
+    return replace(figure, bounds=(0.0, 1.0))
+
+
 Count = Annotated[NumberFigure, AfterValidator(_whole)]
 Share = Annotated[NumberFigure, AfterValidator(_share)]
+Fraction = Annotated[NumberFigure, AfterValidator(_fraction)]
 Factor = Annotated[NumberFigure, AfterValidator(_positive)]
 Speed = Annotated[BandwidthFigure, AfterValidator(_positive)]
 Size = Annotated[BytesFigure, AfterValidator(_positive)]

@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator
 
 from sim.figures import NumberFigure, Resolution, TimeFigure
-from sim.hardware.chip import KernelFamily
-from sim.hardware.fields import Factor, Part, Share
+from sim.hardware.chip import ArrayKernels, KernelFamily
+from sim.hardware.fields import Factor, Fraction, Part, Share
 
 Dtype = Literal["bf16", "fp8", "int8", "fp4", "int4"]
 DTYPES: tuple[Dtype, ...] = ("bf16", "fp8", "int8", "fp4", "int4")
@@ -28,6 +28,13 @@ Shares = Annotated[dict[Key, Share], AfterValidator(_with_default)]
 Flag = NumberFigure
 Flags = Annotated[dict[Key, Flag], AfterValidator(_with_default)]
 Factors = Annotated[dict[Key, Factor], AfterValidator(_with_default)]
+
+
+class ArrayPart(Part):
+    """What filling a rigid array of multipliers costs; the fields are those of `ArrayKernels`."""
+
+    load: Fraction
+    fill: Fraction
 
 
 class Kernels(Part):
@@ -77,6 +84,7 @@ class Kernels(Part):
     moe_own_pairs: Flag
     elementwise_hbm: Share
     elementwise_launch: TimeFigure
+    array: ArrayPart | None = None
 
 
 def resolve_kernels(name: str, kernels: Kernels, resolution: Resolution) -> KernelFamily:
@@ -89,7 +97,7 @@ def resolve_kernels(name: str, kernels: Kernels, resolution: Resolution) -> Kern
         taken |= {dtype: taken[DEFAULT] for dtype in DTYPES if dtype not in taken}
         return taken | {"fp16": taken["bf16"]}
 
-    take = resolution.take
+    take, array = resolution.take, kernels.array
     return KernelFamily(
         name=name,
         gemm_mma=by_type("gemm_mma", kernels.gemm_mma),
@@ -136,4 +144,5 @@ def resolve_kernels(name: str, kernels: Kernels, resolution: Resolution) -> Kern
         moe_own_pairs=take("moe_own_pairs", kernels.moe_own_pairs),
         elementwise_hbm=take("elementwise_hbm", kernels.elementwise_hbm),
         elementwise_launch=take("elementwise_launch", kernels.elementwise_launch),
+        array=array and ArrayKernels(take("array.load", array.load), take("array.fill", array.fill)),
     )

@@ -39,7 +39,7 @@ SUSTAINED: Mapping[KernelClass, tuple[str, ...]] = {
 _SHARES = ("_mma", "_hbm")
 """Ends of the names of parameters that are shares of a peak, and never exceed it."""
 _FOLDER = "stacks"
-_PARAMETERS = frozenset(f.name for f in fields(KernelFamily)) - {"name", "gemm_tiles"}
+_PARAMETERS = frozenset(f.name for f in fields(KernelFamily)) - {"name", "gemm_tiles", "array"}
 
 
 def _parameters(factors: dict[str, NumberFigure]) -> dict[str, NumberFigure]:

@@ -15,14 +15,14 @@ Json = dict[str, object]
 INK, MUTED, GRID = "#1f2933", "#616e7c", "#e4e7eb"
 BLUE, ORANGE, RED, TEAL = "#2563eb", "#d97706", "#c81e1e", "#0f766e"
 RESOURCE_COLOURS = {
-    "compute": "#d97706", "matrix": "#d97706", "vector": "#fbbf24",
+    "compute": "#d97706", "array": "#92400e", "matrix": "#d97706", "vector": "#fbbf24",
     "hbm": "#2563eb", "link": "#7c3aed", "launch": "#64748b", "host": "#a3b1c2",
     "imbalance": "#c81e1e", "bubble": "#ca8a04", "idle": "#e4e7eb",
     "gateway": "#e2e8f0", "front_end": "#cbd5e1", "queueing": "#94a3b8", "transfer": "#059669",
     "interference": "#be185d", "preemption": "#7f1d1d",
 }  # fmt: skip
 RESOURCE_TITLES = {
-    "compute": "compute", "matrix": "matrix engines", "vector": "vector engines",
+    "compute": "compute", "array": "array padding", "matrix": "matrix engines", "vector": "vector engines",
     "hbm": "HBM", "link": "interconnect", "launch": "launch", "host": "host",
     "imbalance": "imbalance", "bubble": "pipeline bubble", "idle": "idle",
     "gateway": "gateway", "front_end": "front end", "queueing": "queueing", "transfer": "KV transfer",

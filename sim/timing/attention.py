@@ -7,7 +7,8 @@ Prefill (per layer, all chunks in one launch; tiles of 128 queries × 128 keys, 
   t_c  = ‖longest·128²·pair, heads·tiles·128²·pair/n_c·wq‖₄ + ⌈W⌉·τ
   T    = t0 + ‖t_c, bytes/B_g‖_p + m_pre·(bytes of new queries, keys, values)/B_f
 Decode (per layer, all sequences; work items of one KV head of one sequence, split along the context):
-  g    = query heads per KV head, times query tokens, padded to 64 rows of the matrix engine
+  g    = query heads per KV head, times query tokens, padded to 64 rows of the matrix engine; of a rigid array
+         (sim.timing.matrix_array) to the fewest rows that keep it busy, and its heads to its sides
   T    = t0 + ‖(KV/B_g + (new KV + io)/B_w)/η_b, compute, an item's piece at a core's share c·η_b·B_g/n_c‖_p
   compute = max( 2·n·kv·g·L(d + d_v)/(η_c·P), scores/(η_s·X) + KV values·u/V )     u the family's `*_convert`
   A kernel that does not split the context has a core walk all of it, ⌈n·kv·⌈g/64⌉/n_c⌉ times in turn.
@@ -61,6 +62,7 @@ def prefill_work(attention: PrefillAttention, rates: Rates) -> PrefillWork:
     work, heads, k = attention.work, attention.heads, rates.kernels
     dims, cores = heads.qk_dim + heads.v_dim, rates.cores
     tile = TILE * TILE * cores
+    dims = dims if rates.array is None else dims * rates.array.of_heads(heads.qk_dim, heads.v_dim)
     multiply = tile * 2.0 * dims / (share(k.prefill_mma, heads.arithmetic) * rates.peak(heads.arithmetic))
     softmax = tile / (k.prefill_exp * rates.exp)
     row_tiles = work.rows / TILE
@@ -138,7 +140,7 @@ def _decode_work(attention: DecodeAttention, rates: Rates) -> _DecodeWork:
     kernel, k = decode_kernel(attention, rates), rates.kernels
     gather, append = (kernel.hbm * rates.achieved(a) for a in (attention.access, attention.appended))
     moved, seconds = attention.hbm_bytes, attention.read_bytes / gather + attention.new_bytes / append
-    multiply = _padding(attention) * attention.flops / kernel.rate
+    multiply = _padding(attention, rates) * attention.flops / kernel.rate
     bus = np.maximum(rates.from_hbm(seconds, moved), rates.from_shared(moved))
     memory = bus
     if kernel.splits:
@@ -175,25 +177,34 @@ def decode_kernel(attention: DecodeAttention, rates: Rates) -> DecodeKernel:
     return DecodeKernel(k.decode_hbm, k.decode_mma * peak, ops, k.decode_launch, splits=True)
 
 
-def _blocks(attention: DecodeAttention) -> int:
+def _block(rates: Rates) -> float:
+    """Matrix rows that queries are padded to."""
+    return MATRIX_ROWS if rates.array is None else rates.array.least_rows
+
+
+def _blocks(attention: DecodeAttention, rates: Rates) -> int:
     """Blocks of matrix rows that hold the queries of one KV head."""
-    return ceil(_rows(attention) / MATRIX_ROWS)
+    return ceil(_rows(attention) / _block(rates))
 
 
 def _rows(attention: DecodeAttention) -> float:
     return attention.queries * attention.heads.query / attention.heads.kv
 
 
-def _padding(attention: DecodeAttention) -> float:
-    """Matrix rows computed per row asked for."""
-    return _blocks(attention) * MATRIX_ROWS / _rows(attention)
+def _padding(attention: DecodeAttention, rates: Rates) -> float:
+    """Multiplications per multiplication asked for."""
+    heads = 1.0
+    if rates.array is not None:
+        heads = rates.array.of_heads(attention.heads.qk_dim, attention.heads.v_dim)
+    return heads * _blocks(attention, rates) * _block(rates) / _rows(attention)
 
 
 def _one_sequence(attention: DecodeAttention, rates: Rates, rate: float) -> Array:
     """Time of cores that each walk the whole context of one sequence, KV head and block of query heads."""
     heads, mean = attention.heads, _mean_context(attention)
-    waves = np.ceil(attention.sequences * heads.kv * _blocks(attention) / rates.cores)
-    return waves * mean * 2.0 * MATRIX_ROWS * (heads.qk_dim + heads.v_dim) * rates.cores / rate
+    block = _padding(attention, rates) * _rows(attention) / _blocks(attention, rates)
+    waves = np.ceil(attention.sequences * heads.kv * _blocks(attention, rates) / rates.cores)
+    return waves * mean * 2.0 * block * (heads.qk_dim + heads.v_dim) * rates.cores / rate
 
 
 def _mean_context(attention: DecodeAttention) -> Array:

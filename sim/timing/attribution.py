@@ -1,11 +1,12 @@
 """A step's time divided by cause along its critical path.
 
-    step = compute + hbm + each fabric level + launch + host + imbalance + bubble      exactly
+    step = compute + array + hbm + each fabric level + launch + host + imbalance + bubble      exactly
 
 compute, hbm     s of an operator that its arithmetic and its memory traffic take, shares of the merged time
                  where both overlap
 fabric level     s of a communication on the links of one tier, under the tier's name (scale_up, scale_out …)
 launch, host     fixed times of kernels and collectives; what the engine's host does not hide
+array            what a rigid matrix array takes longer for tiles that do not fill it, in analytic prices
 imbalance        the slowest expert rank's time beyond the mean rank's
 bubble           a pipeline stage without a micro-batch
 
@@ -17,7 +18,7 @@ from collections.abc import Iterable, Mapping
 
 from sim.timing.timer import Bound, OperatorTime
 
-CAUSES: tuple[Bound, ...] = ("hbm", "compute", "link", "launch", "host", "imbalance", "bubble")
+CAUSES: tuple[Bound, ...] = ("hbm", "compute", "array", "link", "launch", "host", "imbalance", "bubble")
 """In the order in which they are shown; a fabric level stands in the place of the link."""
 
 

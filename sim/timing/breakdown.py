@@ -53,6 +53,8 @@ def _row(operator: Operator, weights: Array, pricer: Pricer, rates: Rates, clust
         return operator.count * float((by_case * weights).sum())
 
     parts: dict[Bound, float] = {name: total(getattr(priced, name)) for name in _RESOURCES}
+    if padding := total(pricer.padding(operator)):
+        parts["compute"], parts["array"] = parts["compute"] - padding, padding
     if waiting := total(priced.imbalance):
         parts["imbalance"] = waiting
     levels: dict[str, float] = {}

@@ -14,6 +14,7 @@ from sim.operators import (
     PrefillAttention,
     StateUpdate,
 )
+from sim.operators.quantities import Array
 from sim.timing.priced import Priced
 from sim.timing.pricer import Pricer
 from sim.timing.timer import DramUse
@@ -57,6 +58,10 @@ class ErringPricer:
     def price(self, operator: Operator) -> Priced:
         """Seconds of one execution by cause, over all cases."""
         return self._pricer.price(operator).scaled(self._factors[operator_class(operator)])
+
+    def padding(self, operator: Operator) -> Array:
+        """As much longer as the price."""
+        return self._pricer.padding(operator) * self._factors[operator_class(operator)]
 
     def prefill(self, attention: PrefillAttention) -> float:
         """Seconds of one prefill attention."""

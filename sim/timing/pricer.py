@@ -1,5 +1,6 @@
 """One price per operator at each fidelity, behind one small interface."""
 
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +19,7 @@ from sim.operators import (
     StateUpdate,
 )
 from sim.operators.chunks import TILE, padded_rows
+from sim.operators.quantities import Array
 from sim.timing.attention import price_decode, price_prefill, price_state
 from sim.timing.elementwise import price_elementwise
 from sim.timing.experts import price_experts
@@ -45,6 +47,10 @@ class Pricer(Protocol):
         """Seconds of one execution by cause, over all cases."""
         ...
 
+    def padding(self, operator: Operator) -> Array:
+        """Seconds of `price`'s compute that a matrix array which the operator's tiles filled would save."""
+        ...
+
     def prefill(self, attention: PrefillAttention) -> float:
         """Seconds of one prefill attention; equals the total of `price`."""
         ...
@@ -70,6 +76,10 @@ class _OneSource:
     def priced_by(self, operator: Operator) -> str:
         """Its source."""
         return self.source
+
+    def padding(self, operator: Operator) -> Array:
+        """Not told apart."""
+        return np.zeros(1)
 
 
 class KernelPricer(_OneSource):
@@ -99,7 +109,18 @@ class AnalyticPricer(KernelPricer):
 
     def price(self, operator: Operator) -> Priced:
         """Seconds of one execution by cause, over all cases."""
+        return self._priced(operator, self._rates.of(operator))
+
+    def padding(self, operator: Operator) -> Array:
+        """What its time on the chip falls by without the array's padding and filling."""
         rates = self._rates.of(operator)
+        if rates.array is None:
+            return np.zeros(1)
+        padded, filled = (self._priced(operator, r) for r in (rates, replace(rates, array=None)))
+        saved = padded.compute + padded.hbm - filled.compute - filled.hbm
+        return np.clip(saved, 0.0, padded.compute)
+
+    def _priced(self, operator: Operator, rates: Rates) -> Priced:
         match operator:
             case Gemm():
                 return price_gemm(operator, rates)

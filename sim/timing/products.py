@@ -2,15 +2,16 @@
 
 For row tile b_m, column tile b_n and split-K s, on n_c cores with K' = ⌈K/s/64⌉·64:
   tiles  = batch·⌈M/b_m⌉·⌈N/b_n⌉·s,  waves = ⌈tiles/n_c⌉
-  t_tile = max( 2·b_m·b_n·K'/(η_c·P/n_c), (b_m·a + b_n·w)·K'/(η_f·F/n_c), τ_k·K'·a/128 )
+  t_tile = max( 2·[b_m·b_n·K']/(η_c·P/n_c), (b_m·a + b_n·w)·K'/(η_f·F/n_c), τ_k·K'·a/128 )
            + [stored type must be unpacked] u·b_n·K'/(V/n_c) + 2·b_m·b_n/(η_f·F/n_c)
   t_mem  = max( (W + A + C)/(η_b·B_s), first tile's weights at one core's share c·η_b·B_s/n_c )
   T = t0 + min over the menu of ‖waves·(t_tile + τ), t_mem‖_p + [s > 1]·(τ_s + 8·s·M·N/(η_f·F))
 t0 launch and gap to the next kernel, P matrix peak, V vector peak, F operand feed (L2 or scratchpad fill),
-B_s HBM as DRAM gives it to a stream; a, w bytes of an operand value. u is the family's `gemm_unpack`, c its
-`gemm_core_hbm`, τ_k its `gemm_step`, the least time of one step of 128 B along K, and τ its `tile_latency`,
-paid once where a core prefetches its next tile. Every candidate grows with M, so their minimum does. Operands
-are read once even where they exceed the shared memory.
+B_s HBM as DRAM gives it to a stream; a, w bytes of an operand value; [·] the multiplications of a rigid array
+(sim.timing.matrix_array). u is the family's `gemm_unpack`, c its `gemm_core_hbm`, τ_k its `gemm_step`, least
+time of one step of 128 B along K, and τ its `tile_latency`, paid once where a core prefetches its next tile.
+Every candidate grows with M, so their minimum does. Operands are read once even where they exceed the shared
+memory.
 
 A library that goes by rules (sim.hardware.tiling) takes whole clusters of tiles, of which only rows that are
 there are fed, and ρ·t_tile/b_m of a core for each row beyond M (`gemm_beyond`); its times can fall where a
@@ -58,16 +59,18 @@ def tile_time(
         step: s, the least time of one step of the inner loop where nothing else keeps a core busy meanwhile.
         fed: rows of a tile that are there, if not all.
     """
-    k = rates.kernels
+    k, array = rates.kernels, rates.array
     feed = k.gemm_feed * rates.feed / rates.cores
-    multiply = 2.0 * rows * columns * depth * (rates.cores / (mma * rates.peak(arithmetic)))
+    multiplied = rows * columns * depth if array is None else array.multiplied(rows, columns, depth)
+    multiply = 2.0 * multiplied * (rates.cores / (mma * rates.peak(arithmetic)))
     fed = rows if fed is None else fed
     operands = (fed * bytes_per_value(arithmetic) + columns * weight_bytes_per_value(weights)) * depth / feed
     steps = depth * bytes_per_value(arithmetic) / STEP_BYTES
     inner = np.maximum(np.maximum(multiply, operands), step * steps)
     if weights != arithmetic and not rates.mixes(weights, arithmetic):
         inner = inner + unpack * columns * depth * rates.cores / rates.vector
-    return inner + 2.0 * rows * columns / feed
+    filled = inner if array is None else inner + array.fill
+    return filled + 2.0 * rows * columns / feed
 
 
 def wave_time(rates: Rates, waves: Array, per_tile: Array) -> Array:

@@ -23,6 +23,7 @@ from sim.operators import (
     PrefillAttention,
 )
 from sim.operators.quantities import Array
+from sim.timing.matrix_array import MatrixArray, matrix_array
 from sim.timing.residency import Residency
 from sim.timing.timer import Conditions, DramUse
 
@@ -46,6 +47,7 @@ class Rates:
             times do not contain; link_taken: share of every link taken by others.
         memory: of the chip; hbm_left: share of it left by others.
         running: the same with the parameters of kernels that are not the family's, by class and types.
+        array: the matrix engine of a core where it is a rigid array, which small tiles do not fill.
         residency: what a repeated measurement finds in the shared memory; None, as in serving, for nothing.
     """
 
@@ -62,6 +64,7 @@ class Rates:
     kernels: KernelFamily
     memory: Memory
     hbm_left: float
+    array: MatrixArray | None = None
     residency: Residency | None = None
     running: Mapping[KernelKey, "Rates"] = field(default_factory=dict[KernelKey, "Rates"])
     _achieved: dict[Access, float] = field(default_factory=dict[Access, float], init=False)
@@ -168,6 +171,7 @@ def rates(chip: Chip, conditions: Conditions, running: Sequence[RunningKernel] =
         chip.kernels,
         chip.memory,
         1.0 - conditions.hbm_taken,
+        matrix_array(chip, clock),
     )
     others = {
         (kernel.operator, *kernel.types): replace(

@@ -11,8 +11,9 @@ from sim.operators.batch import BatchShape
 if TYPE_CHECKING:
     from sim.timing.timeline import StepTimeline
 
-Bound = Literal["compute", "hbm", "link", "launch", "host", "imbalance", "bubble"]
-"""What a second of a step is spent on: `imbalance` is waiting for the rank with most work, `bubble` a
+Bound = Literal["compute", "array", "hbm", "link", "launch", "host", "imbalance", "bubble"]
+"""What a second of a step is spent on: `array` is multiplying what pads a rigid array, and filling it
+(sim.timing.matrix_array), `imbalance` is waiting for the rank with most work, `bubble` a
 pipeline stage without a micro-batch."""
 
 

@@ -11,7 +11,8 @@ from sim.units import NUMBER, show
 
 BOUNDS: Mapping[str, str] = {
     "hbm": "HBM reads", "matrix": "the matrix engines", "vector": "the vector engines",
-    "compute": "the arithmetic engines", "link": "the links", "launch": "kernel launches",
+    "compute": "the arithmetic engines", "array": "padding of the matrix array",
+    "link": "the links", "launch": "kernel launches",
     "host": "host costs", "imbalance": "busy expert ranks", "bubble": "pipeline bubbles",
 }  # fmt: skip
 """What takes time, in words."""

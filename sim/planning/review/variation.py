@@ -1,7 +1,7 @@
 """The chip changed one design parameter at a time, halved to doubled, and what becomes of its speeds.
 
 cores         more of the same: matrix and vector peaks, exponentials and SRAM with its bandwidth grow along
-array shape   rows and columns of the matrix engine's tile at the same peak
+array shape   every side of the matrix engine at the same peak, of chips where it is a rigid array
 HBM stacks    bandwidth, capacity and what is under way grow along
 everything else is one resource of `sim.planning.review.resources`, all else as it is
 """
@@ -26,11 +26,13 @@ class Varied:
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """A design parameter: how it is called, what it is now, and its `--set`s at a factor."""
+    """A design parameter: how it is called, what it is now, its `--set`s at a factor, and whether a chip has
+    it."""
 
     name: str
     now: Callable[[Machine], str]
     sets: Callable[[Machine, float], list[str]]
+    applies: Callable[[Machine], bool] = lambda _reviewed: True
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Variation:
 
 
 def variations(reviewed: Machine, point: Point) -> tuple[Variation, ...]:
-    """Every design parameter."""
+    """Every design parameter that the chip has."""
     return tuple(
         Variation(
             design.name,
@@ -54,6 +56,7 @@ def variations(reviewed: Machine, point: Point) -> tuple[Variation, ...]:
             ),
         )
         for design in DESIGNS
+        if design.applies(reviewed)
     )
 
 
@@ -68,9 +71,12 @@ def _cores(reviewed: Machine, factor: float) -> list[str]:
 
 
 def _array(reviewed: Machine, factor: float) -> list[str]:
-    rows, columns, depth = reviewed.deployment.cluster.chip.compute.matrix_shape
-    sides = [max(1, round(factor * side)) for side in (rows, columns)]
-    return [f"cluster.chip.compute.matrix_shape=[{sides[0]}, {sides[1]}, {depth}]"]
+    shape = reviewed.deployment.cluster.chip.compute.matrix_shape
+    return [f"cluster.chip.compute.matrix_shape={[max(1, round(factor * side)) for side in shape]}"]
+
+
+def _has_array(reviewed: Machine) -> bool:
+    return reviewed.deployment.cluster.chip.kernels.array is not None
 
 
 def _array_text(reviewed: Machine) -> str:
@@ -91,7 +97,7 @@ def _resource(name: str) -> Design:
 
 DESIGNS = (
     Design("cores", lambda m: str(m.deployment.cluster.chip.compute.cores), _cores),
-    Design("array shape", _array_text, _array),
+    Design("array shape", _array_text, _array, _has_array),
     Design("HBM stacks", lambda m: str(m.deployment.cluster.chip.memory.stacks), _stacks),
     *(_resource(name) for name in BY_NAME if name != "hbm_capacity"),
 )

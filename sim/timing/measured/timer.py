@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sim.deployment.deployment import Deployment, RunningKernel
 from sim.hardware.cluster import Cluster
 from sim.operators import Operator, PrefillAttention
+from sim.operators.quantities import Array
 from sim.timing.measured.bench import ARITHMETIC, CACHE, Bench
 from sim.timing.measured.overrides import Overrides, overrides
 from sim.timing.measured.tables import Measured
@@ -50,6 +51,13 @@ class TablesPricer(AnalyticPricer):
         if found is None:
             return self._unmeasured.price(operator)
         return super().price(operator).scaled(found.ratio)
+
+    def padding(self, operator: Operator) -> Array:
+        """As much longer as the price."""
+        found = self._measured.of(operator)
+        if found is None:
+            return self._unmeasured.padding(operator)
+        return super().padding(operator) * found.ratio
 
     def prefill(self, attention: PrefillAttention) -> float:
         """Seconds of one prefill attention."""
