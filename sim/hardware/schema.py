@@ -192,13 +192,8 @@ class TierProfile(Part):
 
 
 NOT_TIERS = frozenset({
-<<<<<<< HEAD
-    "bubble", "compute", "hbm", "host", "idle", "imbalance", "interference", "launch", "link", "preemption",
-    "gateway", "front_end", "queueing", "transfer",
-=======
     "array", "bubble", "compute", "hbm", "host", "idle", "imbalance", "interference", "launch", "link",
-    "preemption", "front_end", "queueing", "transfer",
->>>>>>> 0d3e3fc (Rigid matrix arrays: what small tiles leave empty takes time)
+    "preemption", "gateway", "front_end", "queueing", "transfer",
 })  # fmt: skip
 """Where else a result says time goes (docs/attribution.md); a tier's time is reported under its own name."""
 
