@@ -2,19 +2,38 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sim.serving import ROUTERS, FleetConfig, SchedulerConfig, serve_fleet
+from sim.serving.book import RequestBook
+from sim.serving.engine import Engine
+from sim.serving.fleet_config import engine_of
+from sim.serving.kv_cache import Path, Table
+from sim.serving.operation.kv_events import KvEvents
 from sim.serving.routers import make_router
 from sim.serving.routers.prefix_affinity import BALANCE_ABSOLUTE
+from sim.serving.records import RequestTable
+from sim.serving.scheduler import Scheduler
+from sim.serving.tape import RunTape
 from sim.timing.linear_surface import LinearSurface
 from sim.workload import Requests
 
+LIMITS = SchedulerConfig(
+    block_size=16, num_blocks=20, max_model_len=400, max_num_scheduled_tokens=512, max_num_batched_tokens=512,
+    max_num_seqs=4,
+)  # fmt: skip
 SYSTEM, LENGTH = 1, 64
 """One system prompt that every prompt begins with: as in the Mooncake traces."""
 
 
 def fleet(router: str, requests: Requests, replicas: int = 4) -> np.ndarray:
     """The replica of each request."""
+    return served(router, requests, replicas).replica
+
+
+def served(router: str, requests: Requests, replicas: int = 4) -> RequestTable:
+    """The requests through a fleet with this router."""
     scheduler = SchedulerConfig(
         block_size=16,
         num_blocks=4000,
@@ -25,7 +44,7 @@ def fleet(router: str, requests: Requests, replicas: int = 4) -> np.ndarray:
         enable_prefix_caching=True,
     )
     config = FleetConfig(scheduler, replicas=replicas, router=router)  # type: ignore[arg-type]
-    return serve_fleet(requests, LinearSurface(0.01, 1e-4, 1e-6), config).requests.replica
+    return serve_fleet(requests, LinearSurface(0.01, 1e-4, 1e-6), config).requests
 
 
 def sessions(count: int, turns: int, gap: float) -> Requests:
@@ -69,6 +88,9 @@ class Loads:
     prompt_tokens = outstanding
 
     def kv_blocks(self):
+        return self.blocks
+
+    def held_tokens(self, request):
         return self.blocks
 
 
@@ -175,3 +197,72 @@ def test_affinity_forgets_a_replica_whose_caches_are_lost():
     assert router.choose(1) == 0
     router.forget(0)
     assert router.choose(2) == 1
+
+
+# -- what caches are known to hold -------------------------------------------------------------
+
+
+def test_kv_aware_weighs_what_is_held_against_the_load():
+    loads = Loads(300, 0, blocks=(256, 0))
+    assert make_router("kv_aware", loads).choose(0) == 1
+    loads.blocks = (301, 0)
+    assert make_router("kv_aware", loads).choose(0) == 0
+
+
+def test_kv_aware_finds_more_again_than_by_load_alone_and_leaves_no_replica_idle():
+    requests = sessions(count=40, turns=6, gap=0.1)
+    by_cache, by_load = (served(router, requests) for router in ("kv_aware", "shortest_tokens"))
+    assert by_cache.cached_tokens.sum() > 1.05 * by_load.cached_tokens.sum()
+    assert np.bincount(by_cache.replica, minlength=4).min() > 10
+
+
+def events(staleness: float) -> tuple[KvEvents, Engine]:
+    book = RequestBook([0.0], [1], [1])
+    engine = engine_of([Scheduler(LIMITS, book)], LinearSurface(0.01, 0.0, 0.0), RunTape(), None)
+    known = KvEvents(1, 16, staleness)
+    known.watch(0, engine)
+    return known, engine
+
+
+def hold(engine: Engine, path: Path, blocks: int) -> None:
+    """So many more blocks of a content are computed and let go."""
+    cache = engine.scheduler.cache  # type: ignore[attr-defined]
+    table = Table(path)
+    cache.acquire(table, cache.look_up(path, blocks))
+    cache.take(blocks - table.blocks)
+    cache.register(table, blocks)
+    cache.release(table, blocks)
+
+
+def test_events_are_known_at_the_next_report_and_not_before():
+    known, engine = events(staleness=0.5)
+    path = Path(((7, 160),), 9)
+    engine.now = 1.2
+    hold(engine, path, 10)
+    for now, tokens in ((1.2, 0), (1.49, 0), (1.5, 144)):
+        known.report(now)
+        assert known.overlap(path, 160) == [tokens]
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 12)), min_size=1, max_size=40))
+def test_with_reports_at_once_what_is_known_is_what_the_cache_holds(steps):
+    """Contents with a common beginning, in a cache that holds 20 blocks."""
+    known, engine = events(staleness=0.0)
+    paths = [Path(((1, 40), (2 + number % 3, 60), (10 + number, 100)), 99) for number in range(6)]
+    cache = engine.scheduler.cache
+    for number, blocks in steps:
+        hold(engine, paths[number], blocks)
+        known.report(engine.now)
+        for path in paths:
+            assert known.overlap(path, 200) == [cache.look_up(path, 12).blocks * 16]
+
+
+def test_what_was_known_of_a_replica_is_forgotten_with_its_caches():
+    known, engine = events(staleness=0.5)
+    path = Path(((7, 160),), 9)
+    hold(engine, path, 10)
+    known.report(1.0)
+    hold(engine, Path(((8, 160),), 9), 10)
+    known.forget(0)
+    known.report(2.0)
+    assert known.overlap(path, 160) == [0]

@@ -63,9 +63,7 @@ def serve_fleet(
 
 def _coupled(requests: Requests, config: FleetConfig) -> bool:
     """Whether a request waits for the end of another, or replicas meet in a pool of KV blocks."""
-    tiers = config.scheduler.tiers
-    pooled = tiers is not None and tiers.pooled
-    return pooled or requests.concurrency is not None or requests.follows is not None
+    return config.pooled or requests.concurrency is not None or requests.follows is not None
 
 
 def _serve_apart(requests: Requests, surface: Surface, config: FleetConfig, step_by_step: bool) -> RunResult:

@@ -35,6 +35,11 @@ class FleetConfig:
     operation: Operation | None = None
     front_end: FrontEndCosts | None = None
 
+    @property
+    def pooled(self) -> bool:
+        """Whether replicas share a store of KV blocks."""
+        return self.scheduler.tiers is not None and self.scheduler.tiers.pooled
+
     def make_front_end(self) -> FrontEnd | None:
         """A replica's front end; None where it costs nothing."""
         costs = self.front_end

@@ -35,14 +35,18 @@ class Node:
         self.children: dict[tuple[int, int], Node] = {}
         self.runs: list[Run] = []
 
-    def path(self) -> "Path":
-        """The content down to this piece, which is taken to be endless."""
+    def keys(self) -> tuple[tuple[int, int], ...]:
+        """The way to it from the root."""
         keys: list[tuple[int, int]] = []
         node = self
         while node.parent is not None:
             keys.append(node.key)
             node = node.parent
-        keys.reverse()
+        return tuple(reversed(keys))
+
+    def path(self) -> "Path":
+        """The content down to this piece, which is taken to be endless."""
+        keys = self.keys()
         pieces = [(segment, after) for (_, segment), (after, _) in pairwise(keys)]
         return Path(pieces, keys[-1][1])
 
@@ -110,10 +114,11 @@ class KvCache:
     Attributes:
         size: blocks; free: blocks that can be taken, idle ones included; distinct: different registered
             block contents (of tables; private content is not counted).
-        on_evict: called with (node, lo, hi) before blocks of content that can be asked for are overwritten.
+        on_evict: called with (node, lo, hi) before blocks of content that can be asked for are overwritten;
+            on_store: likewise when they are registered.
     """
 
-    __slots__ = ("blank", "block_size", "distinct", "free", "idle", "on_evict", "root", "size")
+    __slots__ = ("blank", "block_size", "distinct", "free", "idle", "on_evict", "on_store", "root", "size")
 
     def __init__(self, blocks: int, block_size: int) -> None:
         self.size = blocks
@@ -124,6 +129,7 @@ class KvCache:
         self.root = Node(None, (0, 0))
         self.distinct = 0
         self.on_evict: Callable[[Node, int, int], None] | None = None
+        self.on_store: Callable[[Node, int, int], None] | None = None
 
     def take(self, count: int) -> None:
         """Take `count` ≤ free blocks: blank ones first, then the least recently used content's."""
@@ -232,6 +238,8 @@ class KvCache:
         """Register blocks lo…hi of a node for a table, in the table's last run where that keeps the order
         of registration of every block."""
         self.distinct += hi - lo - _overlap(node, lo, hi, None)
+        if self.on_store is not None:
+            self.on_store(node, lo, hi)
         run = table.runs[-1] if table.runs else None
         if (
             run is not None

@@ -26,6 +26,7 @@ from sim.serving.lockstep import ranks_of
 from sim.serving.operation.autoscaling import Demand
 from sim.serving.operation.failing import Failing
 from sim.serving.operation.gateway import Gateway
+from sim.serving.operation.kv_events import KvEvents
 from sim.serving.operation.lifecycle import Lifecycle
 from sim.serving.operation.orders import Clients
 from sim.serving.operation.plan import Operation
@@ -64,8 +65,9 @@ class OperatedFleet:
         self.tapes = [RunTape() for _ in range(config.replicas)]
         self.pools: Pools = {}
         self.engines = [self._engine(replica) for replica in range(config.replicas)]
-        coupled = requests.concurrency is not None or requests.follows is not None
-        self.watches = coupled or config.operation is not None or config.replicas > LOOKED_AT
+        coupled = requests.concurrency is not None or requests.follows is not None or config.pooled
+        told = config.router == "kv_aware"  # of what is stored and overwritten, when it is
+        self.watches = coupled or told or config.operation is not None or config.replicas > LOOKED_AT
         self.watched = WatchedEngines(self.clock, self.engines, self.happened, self._is_wanted)
         self.view = ReportedReplicas(
             config.replicas,
@@ -75,7 +77,13 @@ class OperatedFleet:
             stream(config.seed, "router").random,
             self._held,
             requests.pieces,
+            self._known_of,
         )
+        self.kv_events: KvEvents | None = None
+        if config.router == "kv_aware":
+            self.kv_events = KvEvents(config.replicas, config.scheduler.block_size, operation.staleness)
+            for replica, engine in enumerate(self.engines):
+                self.kv_events.watch(replica, engine)
         self.router = make_router(config.router, self.view)
         self.gateway = Gateway(operation, self._clients(), self._refuse)
         self.lifecycle = Lifecycle(self.clock, operation, config.replicas, self)
@@ -111,6 +119,15 @@ class OperatedFleet:
         """KV blocks held by every replica, now."""
         self.watched.advance_all(self.clock.now)
         return [engine.scheduler.load()[4] for engine in self.engines]
+
+    def _known_of(self, request: int) -> list[int]:
+        """Tokens of a prompt that the replicas' caches are known to hold; none is, but for a router that
+        asks."""
+        events, table = self.kv_events, self.book.table[request]
+        if events is None or table is None:
+            return [0] * self.config.replicas
+        events.report(self.clock.now)
+        return events.overlap(table.path, self.book.prompt[request])
 
     # -- requests -----------------------------------------------------------------------------------------
 
@@ -211,6 +228,8 @@ class OperatedFleet:
         self.past_steps += engine.steps
         self.engines[replica] = self._engine(replica)
         self.engines[replica].surface = engine.surface
+        if self.kv_events is not None:
+            self.kv_events.watch(replica, self.engines[replica])
         self.watched.watch(replica)
         self.router.forget(replica)
         return over

@@ -26,6 +26,7 @@ class ReportedReplicas:
         draw: Callable[[], float],
         held: Callable[[], Sequence[int]],
         prompts: Sequence[Pieces] | None,
+        known: Callable[[int], Sequence[int]],
     ) -> None:
         self.prompts = prompts
         self.weights = weights
@@ -36,6 +37,7 @@ class ReportedReplicas:
         self.requests = [0] * count
         self.tokens = [0] * count
         self.held = held
+        self.known = known
         self._unreported: deque[tuple[float, int, int]] = deque()
 
     def open(self) -> Sequence[int]:
@@ -53,6 +55,10 @@ class ReportedReplicas:
     def kv_blocks(self) -> Sequence[int]:
         """Blocks held at present: this is looked up."""
         return self.held()
+
+    def held_tokens(self, request: int) -> Sequence[int]:
+        """Tokens of the prompt that the replicas' caches are known to hold."""
+        return self.known(request)
 
     def sent(self, request: int, replica: int) -> None:
         """A request goes to a replica."""

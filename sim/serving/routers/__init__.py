@@ -2,6 +2,7 @@
 
 from typing import Literal, get_args
 
+from sim.serving.routers.kv_aware import KvAware
 from sim.serving.routers.least_kv import LeastKv
 from sim.serving.routers.least_outstanding import LeastOutstanding
 from sim.serving.routers.prefix_affinity import PrefixAffinity
@@ -19,6 +20,7 @@ RouterName = Literal[
     "two_choices",
     "least_kv",
     "prefix_affinity",
+    "kv_aware",
 ]
 ROUTERS: tuple[RouterName, ...] = get_args(RouterName)
 
@@ -30,6 +32,7 @@ _BEHAVIOUR: dict[RouterName, type[Router]] = {
     "two_choices": TwoChoices,
     "least_kv": LeastKv,
     "prefix_affinity": PrefixAffinity,
+    "kv_aware": KvAware,
 }
 
 

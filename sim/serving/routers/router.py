@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from sim.serving.engine import Engine
-from sim.serving.lockstep import everybody_in
+from sim.serving.lockstep import everybody_in, ranks_of
+from sim.serving.scheduler import Scheduler
 from sim.workload.requests import Pieces
 
 
@@ -35,6 +36,10 @@ class Replicas(Protocol):
 
     def kv_blocks(self) -> Sequence[int]:
         """KV blocks that they hold, of every replica."""
+        ...
+
+    def held_tokens(self, request: int) -> Sequence[int]:
+        """Tokens at the beginning of the request's prompt that the cache of every replica holds."""
         ...
 
 
@@ -70,6 +75,10 @@ class PresentReplicas:
         """KV blocks held, of every replica."""
         return [engine.scheduler.load()[4] for engine in self.engines]
 
+    def held_tokens(self, request: int) -> Sequence[int]:
+        """Tokens of the prompt that the best of each replica's ranks holds."""
+        return [max(_held(rank, request) for rank in ranks_of(engine.scheduler)) for engine in self.engines]
+
 
 class Router(Protocol):
     """Chooses a replica when a request arrives. `looks` says whether it needs what goes on in the replicas,
@@ -87,6 +96,11 @@ class Router(Protocol):
     def forget(self, replica: int) -> None:
         """The replica's caches are lost."""
         ...
+
+
+def _held(rank: Scheduler, request: int) -> int:
+    table = rank.book.table[request]
+    return 0 if table is None else rank.look_up(table, rank.book.prompt[request]).blocks * rank.size
 
 
 def least(replicas: Iterable[int], measure: Callable[[int], float]) -> int:

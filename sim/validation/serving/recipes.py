@@ -8,6 +8,9 @@ InferenceX publishes the scripts that start its servers (benchmarks/*.sh). They 
 - TensorRT-LLM: at least 16,384 tokens a step, and room for a prompt beside all users; graphs up to the number
   of users. With prompts and answers of 1,024 tokens prompts are held back to run together: Llama for 20
   steps or 0.9 of the tokens, DeepSeek in fp8 from 64 to 255 users for 40 steps or 0.8.
+
+Its sweep over conversations (experimental/multiturn) starts vLLM with graphs of decode-only steps alone
+(`cudagraph_mode: FULL_DECODE_ONLY`), up to 2,048 sequences.
 """
 
 from sim.validation.serving.cases import MeasuredCase
@@ -17,8 +20,15 @@ _FEW_USERS = 16
 _SHORT = 1024
 
 
+def is_conversation_sweep(case: MeasuredCase) -> bool:
+    """Whether a case is one of InferenceX's sweep over conversations."""
+    return case.label[:2] == "c4" and "inferencex" in case.source.lower()
+
+
 def harness_settings(case: MeasuredCase, family: str) -> dict[str, object]:
     """Engine settings of the case's harness; none where it is not one that we know."""
+    if is_conversation_sweep(case):
+        return {"max_cudagraph_capture_size": 2048, "piecewise_graphs": False}
     if not case.says("arrival", "inferencex") or "prefill" in case.parallelism:
         return {}  # two pools have recipes of their own
     users = case.count("concurrency") or 1

@@ -24,6 +24,7 @@ from sim.validation.serving import workload as workloads
 from sim.validation.serving.cases import MeasuredCase, as_number
 from sim.validation.serving.layout import cluster_of, stated_layout
 from sim.validation.serving.names import catalogue_chip, catalogue_model, engine_of
+from sim.validation.serving.offload import kv_offload_of, offload_size_known
 from sim.validation.serving.phases import (
     Phase,
     expert_loads,
@@ -73,10 +74,10 @@ def needs(case: MeasuredCase) -> str | None:
     w = case.workload
     if (stated_drafter(case) or "mtp") != "mtp":
         return "size of the draft model not known"
-    if w.get("kv_offload"):
-        return f"{AT_SCALE}: KV offload"
     if case.label[:2] == "c5":
         return f"{AT_SCALE}: agentic replay"
+    if not offload_size_known(case):
+        return "size of the KV offload not stated"
     if case.label[:2] == "d2":
         return f"{AT_SCALE}: production service"
     if (as_number(w.get("num_scheduler_steps")) or 1) > 1:
@@ -119,7 +120,10 @@ def build(case: MeasuredCase, folder: Path) -> BuiltCase:
     chips = layout["tp"] * layout["pp"] * layout["dp"]
     seats = cast("int", with_engine_defaults(engine)["max_num_seqs"]) * layout["dp"]
     part = _workload(case, lengths, folder, seats, replicas)
-    where: Tree = {"cluster": cluster_of(chip, chips), "deployment": deployment | {"parallel": layout}}
+    deployment |= {"parallel": layout}
+    if (offload := kv_offload_of(case, layout["tp"])) is not None:
+        deployment["kv_offload"] = offload
+    where: Tree = {"cluster": cluster_of(chip, chips), "deployment": deployment}
     scenario = _scenario(case, model, where, part.tree, folder)
     return BuiltCase(scenario, family, replicas, part.share)
 
