@@ -11,9 +11,9 @@ from sim.serving.engine import Engine
 from sim.serving.fleet_config import engine_of
 from sim.serving.kv_cache import Path, Table
 from sim.serving.operation.kv_events import KvEvents
+from sim.serving.records import RequestTable
 from sim.serving.routers import make_router
 from sim.serving.routers.prefix_affinity import BALANCE_ABSOLUTE
-from sim.serving.records import RequestTable
 from sim.serving.scheduler import Scheduler
 from sim.serving.tape import RunTape
 from sim.timing.linear_surface import LinearSurface

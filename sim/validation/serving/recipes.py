@@ -10,7 +10,9 @@ InferenceX publishes the scripts that start its servers (benchmarks/*.sh). They 
   steps or 0.9 of the tokens, DeepSeek in fp8 from 64 to 255 users for 40 steps or 0.8.
 
 Its sweep over conversations (experimental/multiturn) starts vLLM with graphs of decode-only steps alone
-(`cudagraph_mode: FULL_DECODE_ONLY`), up to 2,048 sequences.
+(`cudagraph_mode: FULL_DECODE_ONLY`), up to 2,048 sequences, and without TensorRT-LLM's attention
+(`use_trtllm_attention=0`): FlashInfer's own kernels then run, which do without Blackwell's matrix
+instructions.
 """
 
 from sim.validation.serving.cases import MeasuredCase
@@ -18,6 +20,14 @@ from sim.validation.serving.cases import MeasuredCase
 _BLACKWELL = ("B200", "B300", "GB200", "GB300")
 _FEW_USERS = 16
 _SHORT = 1024
+_WITHOUT_BLACKWELL = {
+    "value": 0.3,
+    "low": 0.24,
+    "high": 0.5,
+    "basis": "estimate",
+    "source": "kernels without Blackwell's matrix instructions, against those with: decodes of Triton in the "
+    "aiconfigurator B200 sample",
+}
 
 
 def is_conversation_sweep(case: MeasuredCase) -> bool:
@@ -28,7 +38,9 @@ def is_conversation_sweep(case: MeasuredCase) -> bool:
 def harness_settings(case: MeasuredCase, family: str) -> dict[str, object]:
     """Engine settings of the case's harness; none where it is not one that we know."""
     if is_conversation_sweep(case):
-        return {"max_cudagraph_capture_size": 2048, "piecewise_graphs": False}
+        older = {"attn_decode": _WITHOUT_BLACKWELL, "attn_prefill": _WITHOUT_BLACKWELL}
+        maturity = older if case.gpu in _BLACKWELL else {}
+        return {"max_cudagraph_capture_size": 2048, "piecewise_graphs": False, "maturity": maturity}
     if not case.says("arrival", "inferencex") or "prefill" in case.parallelism:
         return {}  # two pools have recipes of their own
     users = case.count("concurrency") or 1
