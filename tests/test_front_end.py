@@ -52,6 +52,13 @@ def test_requests_that_come_together_are_taken_one_after_another():
     assert table.received == pytest.approx(0.02 + each * np.arange(1, 6))
 
 
+def test_several_servers_take_as_many_requests_at_once():
+    several = config(replace(COSTS, stream=0.0), servers=3)
+    table = serve_fleet(requests([0.0] * 6), SURFACE, several).requests
+    each = 0.001 + 100 * 1e-5
+    assert table.received == pytest.approx(0.02 + each * np.array([1, 1, 1, 2, 2, 2]))
+
+
 def test_running_sequences_delay_a_newcomer():
     times = [0.0] * 10 + [0.5]
     table = serve_fleet(requests(times, output=200), SURFACE, config(COSTS)).requests

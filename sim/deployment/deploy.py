@@ -210,6 +210,7 @@ def _limits(engine: EngineSpec, context: int) -> EngineLimits:
         block_size=engine.block_size,
         gpu_memory_utilization=engine.gpu_memory_utilization,
         memory_share_of=engine.memory_share_of,
+        api_servers=engine.api_servers,
         max_prefills_per_step=engine.max_prefills_per_step,
         enable_prefix_caching=engine.enable_prefix_caching,
         enable_chunked_prefill=engine.enable_chunked_prefill,

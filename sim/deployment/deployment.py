@@ -104,6 +104,7 @@ class EngineLimits:
     block_size: int
     gpu_memory_utilization: float
     memory_share_of: str
+    api_servers: str
     max_prefills_per_step: int | None
     enable_prefix_caching: bool
     enable_chunked_prefill: bool

@@ -274,6 +274,9 @@ class EngineSpec(BaseModel):
         allow_inf_nan=False,
         description="share of visible device memory the engine may take (also npu_memory_utilization)",
     )
+    api_servers: Literal["one", "per_rank"] = Field(
+        description="servers in front of the engine: one, or one for each attention-dp rank"
+    )
     memory_share_of: Literal["visible", "free"] = Field(
         description="what gpu_memory_utilization is a share of: visible memory, or what weights, activations "
         "and reserve leave of it for the KV cache"

@@ -24,7 +24,7 @@ class FleetConfig:
     """Replicas of one kind: `ranks` attention-dp ranks each step in lockstep, `chips` chips a replica; `seed`
     is that of what serving draws (accepted drafts, routes, failures); `operation` what is done with the
     fleet while it serves, None for nothing. Each
-    has a server in front of it that costs `front_end` a request."""
+    has `servers` in front of it that cost `front_end` a request."""
 
     scheduler: SchedulerConfig
     replicas: int = 1
@@ -34,6 +34,7 @@ class FleetConfig:
     seed: int = 0
     operation: Operation | None = None
     front_end: FrontEndCosts | None = None
+    servers: int = 1
 
     @property
     def pooled(self) -> bool:
@@ -43,7 +44,7 @@ class FleetConfig:
     def make_front_end(self) -> FrontEnd | None:
         """A replica's front end; None where it costs nothing."""
         costs = self.front_end
-        return None if costs is None or costs == FrontEndCosts() else FrontEnd(costs)
+        return None if costs is None or costs == FrontEndCosts() else FrontEnd(costs, self.servers)
 
 
 def fleet_config(
@@ -96,6 +97,7 @@ def fleet_config(
         seed=seed,
         operation=operation,
         front_end=deployment.host.front_end,
+        servers=ranks if engine.api_servers == "per_rank" else 1,
     )
 
 
