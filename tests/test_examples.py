@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 EXAMPLES = [
     e
     for e in sorted((ROOT / "examples").glob("*.yaml"))
-    if not e.name.startswith(("sweep-", "plan-", "national-"))
+    if not e.name.startswith(("sweep-", "plan-", "national-", "corpus-", "pools-"))
 ]
 GOLDEN = ROOT / "tests" / "golden"
 

@@ -7,10 +7,12 @@ import typer
 from sim.cli import hardware, memory, models, validate
 from sim.cli.calibrate import calibrate
 from sim.cli.compare import compare
+from sim.cli.corpus import corpus
 from sim.cli.explain import explain
 from sim.cli.national import national
 from sim.cli.network import network
 from sim.cli.plan import plan
+from sim.cli.pools import pools
 from sim.cli.review import review
 from sim.cli.run import run
 from sim.cli.schema import schema
@@ -46,6 +48,8 @@ app.command()(explain)
 app.command()(sweep)
 app.command()(plan)
 app.command()(national)
+app.command()(corpus)
+app.command()(pools)
 app.command()(review)
 app.command()(sensitivity)
 app.command()(compare)

@@ -20,6 +20,7 @@ from sim.scenario.pricing import pool_use, priced, sampled
 from sim.scenario.resolved import Tree
 from sim.scenario.scenario import Scenario, scenario_of
 from sim.serving import serve
+from sim.serving.operation.plan import Operation
 from sim.serving.records import RequestTable, RunResult
 from sim.workload import generate
 from sim.workload.curves import Curve, PointsCurve, SinusoidCurve
@@ -89,10 +90,12 @@ class Fleet:
         self.priced = priced(prepared.deployment, prepared.memory, router, spec.fidelity, tables)
         self.cluster = prepared.deployment.cluster
 
-    def serve(self, requests: Requests, replicas: int, seed: int) -> RunResult:
+    def serve(
+        self, requests: Requests, replicas: int, seed: int, operation: Operation | None = None
+    ) -> RunResult:
         """The requests on so many replicas behind the router."""
-        deployment = replace(self.priced.deployment, replicas=replicas)
-        return serve(deployment, self.memory, requests, self.priced.surface, self.priced.router, seed)
+        deployment, of = replace(self.priced.deployment, replicas=replicas), self.priced
+        return serve(deployment, self.memory, requests, of.surface, of.router, seed, operation)
 
     def used(self, result: RunResult) -> TimeBreakdown | None:
         """What the chips did in a run."""
