@@ -15,14 +15,14 @@ from small_scenario import SMALL_PLAN
 import sim
 from sim import UserError
 from sim.cli import execute
-from sim.deployment import enumerate_layouts, laid_out
+from sim.deployment import Speculation, enumerate_layouts, laid_out
 from sim.figures import Resolution
 from sim.hardware import load_cluster, resolve_cluster
 from sim.models import build_model
 from sim.operators.batch import BatchShape
 from sim.planning.executors.serial import SerialExecutor
 from sim.planning.money import Ownership, Rental, annuity, bill, billed_chips, check_price
-from sim.planning.plan.candidate import Question, answered, replica
+from sim.planning.plan.candidate import answered, whole
 from sim.planning.plan.choose import attempted, fleet_option
 from sim.planning.plan.estimate import estimate
 from sim.planning.plan.fleet import interval, node_loss
@@ -30,8 +30,9 @@ from sim.planning.plan.knee import Knee, bracketed
 from sim.planning.plan.launch import launch_commands
 from sim.planning.plan.light import LightSteps
 from sim.planning.plan.plan import run_plan
+from sim.planning.plan.question import Question
 from sim.planning.plan.schema import PlanSpec, read_plan
-from sim.planning.plan.space import bounds, screen
+from sim.planning.plan.space import Template, bounds, screen
 from sim.planning.plan.traffic import Traffic, traffic
 from sim.timing import make_timer
 from sim.workload import generate
@@ -92,18 +93,22 @@ def test_no_step_of_the_roofline_is_lighter_than_the_bound(model, cluster, weigh
 def test_an_estimate_never_exceeds_its_bound_and_a_simulated_knee_does_not_either():
     result = small_plan()
     for option in result.options:
-        assert option.ranked.estimate.rate <= option.ranked.screened.rate
-        assert option.search.rate <= option.ranked.screened.rate * (1 + 1e-9)
+        assert option.unit.rate <= option.unit.bound
+        assert option.search.rate <= option.unit.bound * (1 + 1e-9)
 
 
 def test_what_cannot_work_is_dropped_with_its_reason():
     template, load = prepared("llama-3.1-405b", "h200-hgx", "bf16")
     asked = replace(bounds(sim.load(ROOT / "examples" / "ax-k1-h200.yaml").spec.slo), tpot=0.02)
-    screening = screen([template], load, asked, 8)
+    screening = screen([Template(template)], load, asked, 8)
     assert screening.looked_at == len(screening.kept) + sum(screening.dropped.values())
     assert set(screening.dropped) == {"does not fit into memory", "light alone breaks TPOT"}
-    assert screen([template], load, replace(asked, tpot=1.0, ttft=1e-3), 8).dropped["light alone breaks TTFT"]
-    assert screen([template], load, replace(asked, tpot=1.0, e2el=1e-3), 8).dropped["light alone breaks E2EL"]
+    assert screen([Template(template)], load, replace(asked, tpot=1.0, ttft=1e-3), 8).dropped[
+        "light alone breaks TTFT"
+    ]
+    assert screen([Template(template)], load, replace(asked, tpot=1.0, e2el=1e-3), 8).dropped[
+        "light alone breaks E2EL"
+    ]
     huge = Traffic(load.prompt * 100, load.output, 1.0, load.context * 100)
     assert "KV cache too small for one sequence" in screen([template], huge, asked, 8).dropped
 
@@ -133,7 +138,7 @@ def test_an_interval_is_students():
     [
         (9.0, 5.0, 2, 8, 1, False, 1),
         (9.0, 5.0, 3, 8, 2, True, 0),
-        (9.0, 5.0, 2, 16, 1, False, 2),
+        (9.0, 5.0, 2, 16, 1, False, 1),
         (9.0, 1.0, 9, 2, 5, False, 1),
         (9.0, 1.0, 16, 2, 12, True, 0),
     ],
@@ -182,12 +187,11 @@ def test_the_chosen_fleet_costs_what_the_best_of_brute_force_costs():
         each = estimate(screened, found.load, bounds(asked.slo))
         if each is None:
             continue
-        ranked = replace(found.ranked[0], screened=screened, estimate=each, replicas=1)
-        tried = replica(asked, found, ranked, "one")
+        unit = whole("h100", screened, each, asked.rate)
         for replicas in range(1, asked.max_chips // screened.layout.parallel.chips + 1):
             knee = Knee("one", asked.rate / replicas, False, ())
             option = fleet_option(
-                asked, found, ranked, tried, knee,
+                asked, {"h100": found}, unit, knee,
                 lambda shares: [attempted(share) for share in shares],
             )  # fmt: skip
             if option is not None:
@@ -231,18 +235,33 @@ def test_runs_are_exported_as_inferencex_records():
 
 
 def test_launch_commands_say_the_layout_in_each_engines_own_terms():
-    sets = small_plan().best.ranked.screened.layout
-    parallel = replace(sets.parallel, tp=2, pp=2, dp=4, ep=8)
-    precision = replace(sets.precision, weights="fp8", kv_cache="fp8")
-    commands = launch_commands("m", replace(sets, parallel=parallel, precision=precision), 0.9, 16)
+    pool = small_plan().best.unit.answers
+    parallel = replace(pool.layout.parallel, tp=2, pp=2, dp=4, ep=8)
+    precision = replace(pool.layout.precision, weights="fp8", kv_cache="fp8")
+
+    def commands(ep: int, role: str = "both", speculation: Speculation | None = None) -> dict[str, str]:
+        layout = replace(pool.layout, parallel=replace(parallel, ep=ep), precision=precision)
+        deployment = replace(pool.screened.deployment, speculation=speculation)
+        screened = replace(pool.screened, layout=layout, deployment=deployment, role=role)
+        return launch_commands(replace(small_plan().best.unit, pools=(replace(pool, screened=screened),)))
+
+    plain = commands(8)
     for flag in ("--tensor-parallel-size 2", "--data-parallel-size 4", "--enable-expert-parallel", "fp8"):
-        assert flag in commands["vllm"]
+        assert flag in plain["vllm"]
     for flag in ("--tp-size 8", "--dp-size 4 --enable-dp-attention", "--ep-size 8", "fp8_e4m3"):
-        assert flag in commands["sglang"]
+        assert flag in plain["sglang"]
     for flag in ("--tp_size 8", "--pp_size 2", "enable_attention_dp: true", "{dtype: fp8}"):
-        assert flag in commands["tensorrt-llm"]
-    half = replace(sets, parallel=replace(parallel, ep=4))
-    assert "not 4 groups" in launch_commands("m", half, 0.9, 16)["vllm"]
+        assert flag in plain["tensorrt-llm"]
+    assert "not 4 groups" in commands(4)["vllm"]
+    drafts = Speculation((0.8, 0.6), pool.screened.deployment.model, 1, shares_weights=True)
+    drafting = commands(8, "decode", drafts)
+    assert '"method": "mtp", "num_speculative_tokens": 2' in drafting["vllm, decode"]
+    assert "NixlConnector" in drafting["vllm, decode"]
+    assert "--disaggregation-mode decode --speculative-algorithm NEXTN" in drafting["sglang, decode"]
+    assert "num_nextn_predict_layers: 2" in drafting["tensorrt-llm, decode"]
+    beside = commands(8, speculation=replace(drafts, shares_weights=False))
+    assert f'"model": "{drafts.drafter.name}"' in beside["vllm"]
+    assert "--speculative-draft-model-path" in beside["sglang"]
 
 
 def test_percentile_bounds_alone_make_a_plan():

@@ -23,7 +23,7 @@ ScenarioTarget = Annotated[
     typer.Option(
         "--scenario",
         metavar="FILE",
-        help="Write one replica of the answer as a scenario that runs.",
+        help="Write one replica (or pair of pools) of the answer as a scenario that runs.",
         show_default=False,
     ),
 ]
@@ -96,16 +96,17 @@ def plan(
 def _print_plan(out: "Console", result: "PlanResult") -> None:
     best = result.best
     layouts = sum(s.layouts for s in result.searched)
-    simulated = sum(s.simulated for s in result.searched)
+    simulated = len(result.knees)
     title = f"{result.name}: {result.spec.model} at {result.spec.rate:g} requests/s"
-    names = "fleet layout KV USD/1M ±95% kW J/tok tok/s/chip /user headroom N+1"
+    down = max(1, result.spec.servers_down)
+    names = f"fleet layout KV USD/1M ±95% kW J/tok tok/s/chip /user headroom N+{down}"
     out.print(table(title, names.split(), [_row(option) for option in result.options], "lllrrrrrrrl"))
     for rejected in result.rejected:
         out.print(f"Out, {rejected.candidate}: {rejected.reason}", markup=False)
     out.print(f"{layouts:,} layouts looked at, {simulated} simulated", style="dim", markup=False)
     _print_certainty(out, result)
     _print_budget(out, result)
-    _print_loss(out, best)
+    _print_loss(out, best, down)
     _print_runner_up(out, result)
     out.print("\nOne replica is started by", markup=False)
     for command in result.launch.values():
@@ -113,20 +114,18 @@ def _print_plan(out: "Console", result: "PlanResult") -> None:
 
 
 def _row(option: "Option") -> list[str]:
-    layout = option.ranked.screened.layout
-    sizes = [f"{n} {getattr(layout.parallel, n)}" for n in ("tp", "pp", "dp", "ep")]
     cost = option.usd_per_million
     figures = ("joules_per_output_token", "tokens_per_s_per_chip", "tokens_per_s_per_user")
     return [
-        f"{option.replicas} × {layout.parallel.chips} {option.candidate}",
-        ", ".join(size for size in sizes if not size.endswith(" 1")) or "one chip",
-        layout.precision.kv_cache,
+        option.fleet,
+        option.unit.sizes(),
+        option.unit.answers.layout.precision.kv_cache,
         significant(cost.mean),
         significant(cost.high - cost.mean),
         significant(option.kilowatts),
         *(significant(option.figures[name].mean) if name in option.figures else ABSENT for name in figures),
         ("≥ " if option.open else "") + percent(option.headroom),
-        "yes" if option.loss.survives else f"+{option.loss.spare_servers} servers",
+        "yes" if option.loss.survives or any(option.spares) else f"+{option.loss.spare_servers} servers",
     ]
 
 
@@ -152,7 +151,7 @@ def _print_budget(out: "Console", result: "PlanResult") -> None:
         return
     rows = [
         [
-            f"{fleet.replicas} × {fleet.ranked.screened.layout.parallel.chips} {fleet.candidate}",
+            fleet.unit.fleet(fleet.replicas),
             significant(fleet.served),
             f"× {fleet.share:.2f}",
             significant(fleet.bill.usd_per_hour),
@@ -165,13 +164,15 @@ def _print_budget(out: "Console", result: "PlanResult") -> None:
     out.print(table(f"With {result.spec.budget}", columns, rows))
 
 
-def _print_loss(out: "Console", best: "Option") -> None:
+def _print_loss(out: "Console", best: "Option", down: int) -> None:
     loss = best.loss
     if loss.survives:
         said = f"the {loss.replicas_left} replicas that are left carry the load"
+    elif any(best.spares):
+        said = f"{loss.replicas_left} replicas are left; {sum(best.spares)} spare servers, paid for, step in"
     else:
         said = f"{loss.replicas_left} replicas are left, too few; {loss.spare_servers} spare servers help"
-    out.print(f"With one server down {said}.", markup=False)
+    out.print(f"With {'one server' if down == 1 else f'{down} servers'} down {said}.", markup=False)
 
 
 def _print_runner_up(out: "Console", result: "PlanResult") -> None:

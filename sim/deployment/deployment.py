@@ -264,6 +264,11 @@ class Deployment:
         return 1 if self.speculation is None else self.speculation.queries
 
     @property
+    def mean_yield(self) -> float:
+        """Mean tokens that a decode gets in a step: 1 without drafts."""
+        return 1.0 if self.speculation is None else self.speculation.mean_yield
+
+    @property
     def redundant_experts(self) -> int:
         """Slots for replicas of experts, in every layer."""
         return 0 if self.eplb is None else self.eplb.redundant

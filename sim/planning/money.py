@@ -152,8 +152,9 @@ def bill(
     watts_per_chip: float,
     idle_watts: float,
     resolution: Resolution,
+    spare_servers: int = 0,
 ) -> Bill:
-    """What a fleet of `chips` busy chips costs per hour; an owner's idle ones draw idle power.
+    """What a fleet of `chips` busy chips costs per hour; spare ones and an owner's others draw idle power.
 
     Args:
         server: chips in a server.
@@ -163,12 +164,14 @@ def bill(
     site, within = money.site, resolution.within("site")
     pue, rate = within.take("pue", site.pue), within.take("krw_per_usd", site.krw_per_usd)
     tariff = within.take("krw_per_kwh", site.krw_per_kwh) / rate
-    paid = billed_chips(money, chips, server)
+    paid = billed_chips(money, chips, server) + spare_servers * server
     watts = (chips * watts_per_chip + (paid - chips) * idle_watts) * pue
-    racks = _racks(chips, server, watts_per_chip, within.take("rack_power", site.rack_power))
+    racks = _racks(
+        chips + spare_servers * server, server, watts_per_chip, within.take("rack_power", site.rack_power)
+    )
     if isinstance(money, Rental):
         price = chip.rental if money.chip_hour is None else resolution.take("chip_hour", money.chip_hour)
-        return Bill(chips * price, {"rental": chips * price}, watts, racks, rate)
+        return Bill(paid * price, {"rental": paid * price}, watts, racks, rate)
     capex = chip.capex if money.capex is None else resolution.take("capex", money.capex)
     price = paid * (capex + resolution.take("network", money.network))
     years, interest = resolution.take("years", money.years), resolution.take("interest", money.interest)

@@ -25,7 +25,7 @@ def html_plan(result: PlanResult) -> str:
         f'<p class="lead">{text(result.name)}, seed {result.spec.seed}, '
         f"{result.spec.search.replications} replications</p>",
         notes([f"{r.candidate}: {r.reason}" for r in result.rejected]),
-        cards(_cards(best)),
+        cards(_cards(result)),
         section("Options", panels(charts), _options(result.options)),
         section("How the layouts fared", _searched(result)),
         section(
@@ -37,23 +37,25 @@ def html_plan(result: PlanResult) -> str:
 
 
 def described(option: Option) -> str:
-    """'3 × 8 chips of h200-hgx (tp 8, ep 8)'."""
-    parallel = option.ranked.screened.layout.parallel
-    sizes = [f"{n} {getattr(parallel, n)}" for n in ("tp", "pp", "dp", "ep") if getattr(parallel, n) > 1]
-    inside = f" ({', '.join(sizes)})" if sizes else ""
-    chips = "chip" if parallel.chips == 1 else "chips"
-    return f"{option.replicas} × {parallel.chips} {chips} of {option.candidate}{inside}"
+    """'3 × 8 h200-hgx (tp 8, ep 8)', and its router."""
+    behind = f", {option.router}" if option.router else ""
+    return f"{option.fleet} ({option.unit.sizes()}{behind})"
 
 
-def _cards(best: Option) -> list[tuple[str, str, str]]:
+def _cards(result: PlanResult) -> list[tuple[str, str, str]]:
+    best = result.best
     spread = best.usd_per_million
-    loss = "carries on" if best.loss.survives else f"needs {best.loss.spare_servers} spare servers"
+    bought = (
+        "carried by spare servers" if any(best.spares) else f"needs {best.loss.spare_servers} spare servers"
+    )
+    loss = "carries on" if best.loss.survives else bought
+    down = max(1, result.spec.servers_down)
     return [
         ("1M output tokens", f"{spread.mean:,.3f} USD", f"{spread.low:,.3f} … {spread.high:,.3f}"),
         ("Chips", str(best.chips), f"{best.servers} servers, {best.bill.racks} racks"),
         ("Power", f"{best.kilowatts:,.1f} kW", f"{_figure(best, 'joules_per_output_token')} J a token"),
         ("Headroom", percent(best.headroom), "to the knee" + (" or beyond" if best.open else "")),
-        ("One server down", loss, f"{best.loss.replicas_left} of {best.replicas} replicas left"),
+        (f"Servers down: {down}", loss, f"{best.loss.replicas_left} replicas left"),
         ("Speed", f"{_figure(best, 'tokens_per_s_per_user')} /s per user",
          f"{_figure(best, 'tokens_per_s_per_chip')} /s per chip"),
         ("TTFT · TPOT, 99 %", f"{_figure(best, 'p99_ttft_ms')} · {_figure(best, 'p99_tpot_ms')} ms", ""),
@@ -114,9 +116,7 @@ def _served(result: PlanResult) -> Chart:
         [
             {
                 "type": "bar", "orientation": "h", "marker": {"color": PALETTE[2]},
-                "y": [
-                    f"{f.replicas} × {f.ranked.screened.layout.parallel.chips} {f.candidate}" for f in fleets
-                ],
+                "y": [f.unit.fleet(f.replicas) for f in fleets],
                 "x": rounded([fleet.served for fleet in fleets]),
                 "hovertemplate": "%{y}: %{x:,.4~g} requests/s<extra></extra>",
             }
@@ -130,7 +130,7 @@ def _served(result: PlanResult) -> Chart:
 def _pareto(result: PlanResult) -> Chart:
     """Every simulated run of every candidate, and the front of each."""
     traces: list[Json] = []
-    names = list(dict.fromkeys(option.candidate for option in result.options))
+    names = list(dict.fromkeys(key.rpartition("#")[0] for key in result.knees))
     for name, colour in zip(names, PALETTE * 3, strict=False):
         found = [
             (user, speed)
@@ -185,12 +185,12 @@ def _load(options: Sequence[Option]) -> Chart:
 def _options(options: Sequence[Option]) -> str:
     columns = (
         "fleet", "KV", "USD/1M", "95 %", "chips", "kW", "J/token", "tok/s/chip", "tok/s/user", "headroom",
-        "one server down", "bound by",
+        "servers down", "bound by",
     )  # fmt: skip
     rows = [
         [
             described(option),
-            option.ranked.screened.layout.precision.kv_cache,
+            option.unit.answers.layout.precision.kv_cache,
             number(option.usd_per_million.mean),
             _range(option.usd_per_million),
             str(option.chips),
@@ -200,7 +200,7 @@ def _options(options: Sequence[Option]) -> str:
                 for name in ("joules_per_output_token", "tokens_per_s_per_chip", "tokens_per_s_per_user")
             ),
             percent(option.headroom),
-            "yes" if option.loss.survives else f"+{option.loss.spare_servers} servers",
+            "yes" if option.loss.survives or any(option.spares) else f"+{option.loss.spare_servers} servers",
             option.bound_by,
         ]
         for option in options

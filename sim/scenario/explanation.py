@@ -146,7 +146,7 @@ def explain(
     step = timer.explain(batch)
     chip, chips = deployment.cluster.chip, deployment.parallel.chips
     ranks = deployment.parallel.dp
-    each = 1.0 if deployment.speculation is None else deployment.speculation.mean_yield
+    each = deployment.mean_yield
     peak = chip.peak(arithmetic_type(deployment.precision.weights, deployment.precision.activations))
     flops = 2.0 * active_params(deployment.model) * batch.tokens * ranks
     touched = sum(operator.hbm_bytes for operator in step.operators)

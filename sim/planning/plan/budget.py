@@ -10,16 +10,17 @@ electricity, racks); a rented fleet has a budget per hour.
 import math
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal
 
 from sim.errors import UserError
-from sim.figures import Resolution
-from sim.planning.money import HOURS_PER_YEAR, Bill, Ownership, bill
-from sim.planning.plan.candidate import Candidate, Ranked
+from sim.planning.money import HOURS_PER_YEAR, Bill, Ownership
+from sim.planning.plan.cost import fleet_bill
 from sim.planning.plan.knee import Knee
+from sim.planning.plan.option import pool_json
 from sim.planning.plan.schema import PlanSpec
 from sim.planning.plan.trial import measured
+from sim.planning.plan.unit import Unit
 
 Kind = Literal["USD", "USD/h", "W", "racks"]
 _WRITTEN = re.compile(r"\s*(\d+\.?\d*(?:[eE][-+]?\d+)?)\s*([kMG]?)(USD/h|USD|W|racks?)\s*\Z")
@@ -38,26 +39,35 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Affordable:
-    """The largest fleet of one layout within the budget.
+    """The largest fleet of one unit within the budget.
 
     Attributes:
         served: requests/s at the knee of each replica; share: of the plan's load.
         bill: of that fleet.
     """
 
-    candidate: str
-    ranked: Ranked
+    unit: Unit
     replicas: int
-    chips: int
     served: float
     share: float
     bill: Bill
+
+    @property
+    def candidate(self) -> str:
+        """The cluster's name in the plan, or both."""
+        return self.unit.name
+
+    @property
+    def chips(self) -> int:
+        """Of the whole fleet."""
+        return self.replicas * self.unit.each
 
     def to_json(self) -> dict[str, object]:
         """Plain data."""
         return {
             "candidate": self.candidate,
-            "parallel": asdict(self.ranked.screened.layout.parallel),
+            **pool_json(self.unit.answers),
+            "prompts": None if self.unit.prompts is None else pool_json(self.unit.prompts),
             "replicas": self.replicas,
             "chips": self.chips,
             "requests_per_s": self.served,
@@ -86,30 +96,21 @@ def parse_budget(text: str, money: object) -> Budget:
     return Budget(text, float(found[1]) * _PREFIX[found[2]], kind)
 
 
-def affordable(
-    spec: PlanSpec, budget: Budget, candidate: Candidate, ranked: Ranked, knee: Knee
-) -> Affordable | None:
-    """The largest fleet of a layout within the budget; None where not even one replica is."""
+def affordable(spec: PlanSpec, budget: Budget, unit: Unit, knee: Knee) -> Affordable | None:
+    """The largest fleet of a unit within the budget; None where not even one is."""
     if knee.rate <= 0:
         return None
-    cluster, each = candidate.template.cluster, ranked.screened.layout.parallel.chips
     at_knee = max((trial for trial in knee.trials if trial.meets), key=lambda trial: trial.rate)
     watts = measured(at_knee.record, "mean_power_per_chip_w")
-    if watts is None:
-        watts = cluster.chip.power.tdp + cluster.overhead_power
-    idle = cluster.chip.power.idle + cluster.overhead_power
 
     def billed(replicas: int) -> Bill:
-        resolution = Resolution("money")
-        return bill(spec.money, cluster.chip, replicas * each, cluster.server, watts, idle, resolution)
+        return fleet_bill(spec.money, unit, replicas, watts)
 
     replicas = _most(lambda n: _spent(budget, spec, billed(n)) <= budget.amount)
     if not replicas:
         return None
     served = replicas * knee.rate
-    return Affordable(
-        candidate.name, ranked, replicas, replicas * each, served, served / spec.rate, billed(replicas)
-    )
+    return Affordable(unit, replicas, served, served / spec.rate, billed(replicas))
 
 
 def _spent(budget: Budget, spec: PlanSpec, fleet: Bill) -> float:

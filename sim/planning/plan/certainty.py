@@ -20,13 +20,17 @@ import numpy as np
 
 from sim.errors import UserError
 from sim.figures import Resolution
-from sim.hardware.chip import Chip
 from sim.planning.executors import Executor
-from sim.planning.money import Bill, bill
-from sim.planning.plan.candidate import Candidate, asked_of
+from sim.planning.money import Bill
+from sim.planning.plan.candidate import Candidate
+from sim.planning.plan.cost import fleet_bill
 from sim.planning.plan.estimate import estimate
 from sim.planning.plan.option import Option
+from sim.planning.plan.question import asked_of
+from sim.planning.plan.replica import unit_scenario
 from sim.planning.plan.schema import PlanSpec
+from sim.planning.plan.traffic import Traffic
+from sim.planning.plan.unit import Pool, Unit
 from sim.planning.uncertainty.factors import Factor, draws, ranged
 from sim.planning.uncertainty.spread import Band, band
 from sim.scenario.prepared import prepare
@@ -54,10 +58,10 @@ class Certainty:
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """One fleet to be drawn `samples` times; `scenario`: one replica's."""
+    """One fleet to be drawn `samples` times; `loads`: the traffic of each of its pools, `scenario`: one unit's."""
 
     spec: PlanSpec
-    candidate: Candidate
+    loads: tuple[Traffic, ...]
     option: Option
     scenario: Scenario
     samples: int
@@ -72,7 +76,13 @@ def certainties(
 ) -> tuple[Certainty, ...]:
     """One for each option, in their order."""
     doubts = [
-        Doubt(spec, candidates[o.candidate], o, candidates[o.candidate].scenario.changed(o.sets), samples)
+        Doubt(
+            spec,
+            tuple(candidates[pool.candidate].load for pool in o.unit.pools),
+            o,
+            unit_scenario(spec, candidates, o.unit),
+            samples,
+        )
         for o in options
     ]
     drawn: dict[int, list[tuple[float, int]]] = {}
@@ -102,12 +112,12 @@ def _numbered(task: tuple[int, Doubt]) -> tuple[int, list[tuple[float, int]]]:
 
 def drawn_costs(doubt: Doubt) -> list[tuple[float, int]]:
     """(USD per million output tokens, replicas) of each draw; infinite where nothing is served."""
-    spec, option, cluster = doubt.spec, doubt.option, doubt.candidate.template.cluster
+    spec, option = doubt.spec, doubt.option
     tokens_per_s = option.bill.usd_per_hour / 3600.0 / option.usd_per_million.mean * 1e6
     prices = Resolution("money")
-    _bill(doubt, cluster.chip, option.replicas, prices)
+    _bill(doubt, option.unit, option.replicas, prices)
     known = ranged({**prepare(doubt.scenario.drawn({})).figures, **prices.figures})
-    streams = [_stream(factor, cluster.name) for factor in known]
+    streams = [_stream(factor, option.unit) for factor in known]
     found: list[tuple[float, int]] = []
     for row in draws(streams, doubt.samples, spec.seed).tolist():
         draw = {factor.name: u for factor, u in zip(known, row, strict=True)}
@@ -115,35 +125,47 @@ def drawn_costs(doubt: Doubt) -> list[tuple[float, int]]:
         if drawn is None:
             found.append((math.inf, 0))
             continue
-        chip, faster = drawn
+        unit, faster = drawn
         replicas = math.ceil(spec.rate / (option.knee * faster) - 1e-9)
-        fleet = _bill(doubt, chip, replicas, Resolution("money", draw))
+        fleet = _bill(doubt, unit, replicas, Resolution("money", draw))
         found.append((fleet.usd_per_hour / 3600.0 / tokens_per_s * 1e6, replicas))
     return found
 
 
-def _drawn(doubt: Doubt, draw: Mapping[str, float]) -> tuple[Chip, float] | None:
-    """(the chip, estimate / estimate without a draw); None where the draw serves nothing."""
-    ranked = doubt.option.ranked
+def _drawn(doubt: Doubt, draw: Mapping[str, float]) -> tuple[Unit, float] | None:
+    """(the unit drawn, estimate / estimate without a draw); None where the draw serves nothing.
+
+    Of two pools the slower one decides; what a link's range does to it is left out.
+    """
+    unit = doubt.option.unit
     try:
-        deployment = prepare(doubt.scenario.drawn(draw)).deployment
+        prepared = prepare(doubt.scenario.drawn(draw))
     except UserError:
         return None
-    screened = replace(ranked.screened, deployment=deployment, rate=math.inf)
-    moved = estimate(screened, doubt.candidate.load, asked_of(doubt.spec))
-    return None if moved is None else (deployment.cluster.chip, moved.rate / ranked.estimate.rate)
+    deployments = [prepared.deployment, *([] if prepared.prefill is None else [prepared.prefill.deployment])]
+    pools: list[Pool] = []
+    rate = math.inf
+    for pool, deployment, load in zip(unit.pools, deployments, doubt.loads, strict=True):
+        screened = replace(pool.screened, deployment=deployment, rate=math.inf)
+        moved = estimate(screened, load, asked_of(doubt.spec))
+        if moved is None:
+            return None
+        rate = min(rate, pool.count * moved.rate)
+        pools.append(replace(pool, screened=screened))
+    before = min(pool.count * pool.estimate.rate for pool in unit.pools)
+    return replace(unit, pools=tuple(pools)), rate / before
 
 
-def _bill(doubt: Doubt, chip: Chip, replicas: int, resolution: Resolution) -> Bill:
-    option, cluster = doubt.option, doubt.candidate.template.cluster
-    rest = cluster.chip.power.idle + cluster.overhead_power
-    power = option.figures.get("mean_power_per_chip_w")
-    watts = cluster.chip.power.tdp + cluster.overhead_power if power is None else power.mean
-    chips = replicas * option.ranked.screened.layout.parallel.chips
-    return bill(doubt.spec.money, chip, chips, cluster.server, watts, rest, resolution)
+def _bill(doubt: Doubt, unit: Unit, replicas: int, resolution: Resolution) -> Bill:
+    power = doubt.option.figures.get("mean_power_per_chip_w")
+    watts = None if power is None else power.mean
+    return fleet_bill(doubt.spec.money, unit, replicas, watts, resolution, doubt.option.spares)
 
 
-def _stream(factor: Factor, cluster: str) -> str:
-    """The name of a factor's random stream: its own, or, of what is the candidate's alone, with its name."""
-    shared = factor.name.startswith(_SHARED) or not factor.name.startswith("cluster.")
-    return factor.name if shared else f"{cluster}:{factor.name}"
+def _stream(factor: Factor, unit: Unit) -> str:
+    """The name of a factor's random stream: its own, or, of what is a candidate's alone, with its name."""
+    path = factor.name.removeprefix("prefill.")
+    if path.startswith(_SHARED) or not path.startswith("cluster."):
+        return path
+    pool = unit.pools[-1] if factor.name.startswith("prefill.") else unit.answers
+    return f"{pool.cluster.name}:{path}"

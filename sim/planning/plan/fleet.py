@@ -56,24 +56,22 @@ def field(name: str) -> Callable[[Trial], float | None]:
 
 @dataclass(frozen=True, slots=True)
 class NodeLoss:
-    """One server down: replicas left, whether they carry the load, and the spare servers that would help."""
+    """Servers down: replicas left, whether they carry the load, and the spare servers that would help."""
 
     replicas_left: int
     survives: bool
     spare_servers: int
 
 
-def node_loss(rate: float, knee: float, replicas: int, chips: int, server: int) -> NodeLoss:
-    """What becomes of a fleet when one server is down.
+def node_loss(rate: float, knee: float, replicas: int, chips: int, server: int, down: int = 1) -> NodeLoss:
+    """What becomes of a fleet when `down` servers are, each with the replicas on it.
+
+    A spare server takes the place of one that is down, so that as many as are down always suffice.
 
     Args:
         rate: of the fleet; knee: of a replica, requests/s; chips: of a replica; server: chips of a server.
     """
     beside = max(1, server // chips)
-    lost = min(beside, replicas)
-    needed = math.ceil(rate / knee - 1e-9)
-    left = replicas - lost
-    missing = max(0, needed - left)
-    servers_each = max(1, math.ceil(chips / server))
-    spare = math.ceil(missing / beside) * servers_each
-    return NodeLoss(left, left >= needed, spare)
+    left = replicas - min(down * beside, replicas)
+    missing = max(0, math.ceil(rate / knee - 1e-9) - left)
+    return NodeLoss(left, not missing, math.ceil(missing / beside))

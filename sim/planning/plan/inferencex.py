@@ -5,6 +5,7 @@ Latencies are in s; interactivity (`*_intvty`) is 1 / TPOT, tokens/s per user; t
 
 from collections.abc import Iterable
 
+from sim.deployment import Deployment
 from sim.planning.plan.option import Option
 from sim.planning.plan.trial import Record, measured
 
@@ -23,7 +24,7 @@ def inferencex_records(model: str, options: Iterable[Option]) -> list[dict[str, 
 
 
 def _record(model: str, option: Option, run: Record) -> dict[str, object]:
-    layout = option.ranked.screened.layout
+    layout, chips = option.unit.answers.layout, option.unit.each
     parallel, precision = layout.parallel, layout.precision
     completed = measured(run, "completed") or 1.0
     record: dict[str, object] = {
@@ -32,8 +33,8 @@ def _record(model: str, option: Option, run: Record) -> dict[str, object]:
         "model": model,
         "framework": str(run.get("backend", "")).partition(" ")[0],
         "precision": precision.weights,
-        "spec_decoding": "none",
-        "disagg": False,
+        "spec_decoding": _drafting(option.unit.answers.screened.deployment),
+        "disagg": option.unit.prompts is not None,
         "isl": float(str(run.get("total_input_tokens", 0))) / completed,
         "osl": float(str(run.get("total_output_tokens", 0))) / completed,
         "tp": parallel.tp * parallel.dp,
@@ -42,8 +43,8 @@ def _record(model: str, option: Option, run: Record) -> dict[str, object]:
         "dcp_size": parallel.dcp,
         "pcp_size": parallel.pcp,
         "dp_attention": parallel.dp > 1,
-        "tput_per_gpu": _per(measured(run, "total_token_throughput"), parallel.chips),
-        "output_tput_per_gpu": _per(measured(run, "output_throughput"), parallel.chips),
+        "tput_per_gpu": _per(measured(run, "total_token_throughput"), chips),
+        "output_tput_per_gpu": _per(measured(run, "output_throughput"), chips),
     }
     for kind in _KINDS:
         for name in _LATENCIES:
@@ -57,6 +58,11 @@ def _record(model: str, option: Option, run: Record) -> dict[str, object]:
         "avg_power_w": power,
         "joules_per_output_token": run.get("joules_per_output_token"),
     }
+
+
+def _drafting(deployment: Deployment) -> str:
+    drafts = deployment.speculation
+    return "none" if drafts is None else "mtp" if drafts.shares_weights else "draft_model"
 
 
 def _per(value: float | None, chips: int) -> float | None:

@@ -3,10 +3,16 @@
 For each resource r of one chip (compute, HBM, links), a step of n decodes per attention-dp rank that also
 takes q prompt tokens of a new requests through the layers needs at least
 
-    fixed + token · (n + q)/m + row · (n + a)/m + decode · n/m + Σ_w context_w · read_w/m
-          + chunk · a/m + experts(dp · n/m) + expert · dp · q/m
+    fixed + token · (d·n + q)/m + row · (d·n + a)/m + decode · n/m + Σ_w context_w · read_w/m
+          + chunk · a/m + experts(dp · d·n/m) + expert · dp · q/m
 
-seconds; m = pp micro-batches run at a time. Every coefficient is read off the operators of `sim.operators` at
+seconds; m = pp micro-batches run at a time, d tokens are computed per decode (1 + its drafts). A prompt in a
+pool of its own takes, at least, with steps of b tokens,
+
+    fixed · prompt/b + (token · prompt + row + chunk + expert · dp · prompt)/pp
+
+seconds of a rank; its step's experts are counted for none. What drafting itself takes is left out, which only
+makes bounds lower. Every coefficient is read off the operators of `sim.operators` at
 two sizes with the bounds of `sim.timing.roofline`: a bound here and a step's `light` there are the same
 arithmetic. What depends on tp alone is read once per tp, the experts once per (tp, dp, ep). HBM bytes of
 experts grow ever more slowly with tokens: prompt tokens are counted for none, which only makes the bound
@@ -66,7 +72,8 @@ class LightSteps:
         self._ranks: dict[int, _PerRank] = {}
         self._experts: dict[tuple[int, int, int], _PerExperts] = {}
         self._prompts: dict[tuple[int, int], Floats] = {}
-        self._admitted = 1.0 / load.decode_steps
+        self._queries = deployment.queries
+        self._admitted = deployment.mean_yield / load.decode_steps
         self._prompt = load.mean_prompt
 
     def decode(self, parallel: Parallel, decodes: Floats) -> Floats:
@@ -87,21 +94,27 @@ class LightSteps:
         experts = self._expert(parallel).token
         return float((rank.fixed + (rank.token + experts) * prompt + rank.row + chunk).max())
 
+    def prompts(self, parallel: Parallel, budget: int) -> float:
+        """Least mean seconds of a rank per prompt, where it computes prompts alone in steps of `budget` tokens."""
+        rank, experts = self._rank(parallel.tp), self._expert(parallel)
+        each = (rank.token + experts.token * parallel.dp) * self._prompt + rank.row + rank.chunk
+        return float((rank.fixed * (self._prompt / budget) + each / parallel.pp).max())
+
     def _step(self, parallel: Parallel, decodes: Floats, admitted: float) -> Floats:
         """Args: admitted: requests that enter per decode of the step."""
         rank, experts = self._rank(parallel.tp), self._expert(parallel)
         n = np.asarray(decodes, np.float64)
         micro = np.clip(n, 1.0, parallel.pp)
         mine = n / micro
-        ranks, tokens = parallel.dp, 1.0 + admitted * self._prompt
+        ranks, tokens = parallel.dp, self._queries + admitted * self._prompt
         each = (
             (rank.token + experts.token * ranks) * tokens
-            + rank.row * (1.0 + admitted)
+            + rank.row * (self._queries + admitted)
             + rank.decode
             + rank.chunk * admitted
         )
         by_resource = rank.fixed[:, None] + each[:, None] * mine
-        by_resource[1] += np.interp(ranks * mine, _FROM_NONE, experts.hbm)
+        by_resource[1] += np.interp(ranks * self._queries * mine, _FROM_NONE, experts.hbm)
         return by_resource.max(axis=0)
 
     def _rank(self, tp: int) -> _PerRank:

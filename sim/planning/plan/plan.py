@@ -4,25 +4,30 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import permutations
 from pathlib import Path
 
 from sim.errors import UserError
 from sim.planning.executors import Executor, make_executor
-from sim.planning.money import billed_chips
 from sim.planning.plan.budget import Affordable, Budget, affordable, parse_budget
-from sim.planning.plan.candidate import Candidate, Question, Ranked, answered, replica
+from sim.planning.plan.candidate import Candidate, answered
 from sim.planning.plan.certainty import certainties
 from sim.planning.plan.choose import Run, Share, attempted, fleet_option
+from sim.planning.plan.cost import fleet_bill
 from sim.planning.plan.knee import Knee, KneeTask, find_knee
 from sim.planning.plan.launch import launch_commands
 from sim.planning.plan.option import Option
+from sim.planning.plan.question import Question
+from sim.planning.plan.replica import replica, unit_scenario
 from sim.planning.plan.result import PlanResult, Rejected, Searched, runner_up_needs
 from sim.planning.plan.schema import PlanSpec, read_plan
+from sim.planning.plan.split import splits
 from sim.planning.plan.trial import Replica, Trial
+from sim.planning.plan.unit import Unit
 from sim.planning.uncertainty.spread import FEWEST
 
 CONFIRMED = 2
-"""Fleets of each candidate that are confirmed by replications."""
+"""Fleets of each candidate and kind of pools that are confirmed by replications."""
 MOST_OVER = 2.0
 """A replica's knee is looked for up to so many times the whole load: beyond it one replica is plenty."""
 
@@ -35,8 +40,10 @@ def _silent(_done: int, _total: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Contender:
-    candidate: Candidate
-    ranked: Ranked
+    """A unit to be simulated; `group`: those it competes with for being confirmed."""
+
+    group: str
+    unit: Unit
     replica: Replica
 
 
@@ -84,10 +91,11 @@ def run_plan(
     with closing(executor.results(answered, questions)) as found:
         by_name = {c.name: c for c in found}
     candidates = [by_name[chosen.name] for chosen in spec.clusters]
+    groups = _groups(spec, candidates)
     contenders = {
-        f"{c.name}#{i}": _Contender(c, ranked, replica(spec, c, ranked, f"{c.name}#{i}"))
-        for c in candidates
-        for i, ranked in enumerate(c.ranked)
+        f"{group}#{i}": _Contender(group, unit, replica(spec, by_name, unit, f"{group}#{i}"))
+        for group, units in groups.items()
+        for i, unit in enumerate(units)
     }
     knees = _knees(spec, contenders, executor, progress)
 
@@ -96,10 +104,10 @@ def run_plan(
             return sorted(trials, key=lambda trial: trial.seed)
 
     options: list[Option] = []
-    for c in candidates:
-        own = [contender for contender in contenders.values() if contender.candidate is c]
-        options += _best_options(spec, own, knees, run)
-    rejected = _rejected(spec, candidates, options)
+    for group in groups:
+        own = [contender for contender in contenders.values() if contender.group == group]
+        options += _best_options(spec, by_name, own, knees, run)
+    rejected = _rejected(spec, candidates, groups, options)
     if not options:
         raise UserError(
             f"{name}: no candidate serves {spec.rate:g} requests/s on {spec.max_chips} chips: "
@@ -107,29 +115,46 @@ def run_plan(
         )
     options.sort(key=lambda option: (option.usd_per_million.mean, -option.headroom))
     certainty = certainties(spec, by_name, options, samples, executor) if samples else ()
-    winner = options[0]
-    chosen = next(c for c in candidates if c.name == winner.candidate)
-    engine = chosen.template.engine
+    winner = options[0].unit
     return PlanResult(
         name=name,
         spec=spec,
         options=tuple(options),
         rejected=tuple(rejected),
         searched=tuple(
-            Searched(c.name, c.screening.looked_at, len(c.screening.kept), c.estimated, len(c.ranked))
+            Searched(c.name, c.screening.looked_at, len(c.screening.kept), c.estimated, _simulated(groups, c))
             for c in candidates
         ),
-        scenario=chosen.scenario.changed(winner.sets),
-        launch=launch_commands(
-            chosen.template.model.name,
-            winner.ranked.screened.layout,
-            engine.gpu_memory_utilization,
-            engine.block_size,
+        scenario=unit_scenario(spec, by_name, winner).changed(
+            [f"workload.arrivals.rate={spec.rate / options[0].replicas!r}"]
         ),
+        launch=launch_commands(winner),
         runner_up=runner_up_needs(spec, options),
         knees=knees,
         certainty=certainty,
         budget=() if budget is None else _affordable(spec, budget, contenders, knees),
+    )
+
+
+def _groups(spec: PlanSpec, candidates: Sequence[Candidate]) -> dict[str, list[Unit]]:
+    """The units to be simulated, by whom they compete with: a candidate's alike, those of two candidates."""
+    most = math.inf if spec.budget else spec.max_chips
+    groups: dict[str, list[Unit]] = {}
+    if "together" in spec.search.pools:
+        groups |= {c.name: list(c.ranked) for c in candidates}
+    if "apart" in spec.search.pools:
+        groups |= {f"{c.name}, apart": splits(spec, [(c, c)], most) for c in candidates}
+    if "mixed" in spec.search.pools:
+        groups["mixed"] = splits(spec, list(permutations(candidates, 2)), most)
+    return groups
+
+
+def _simulated(groups: dict[str, list[Unit]], candidate: Candidate) -> int:
+    """Units in which the candidate's chips were simulated."""
+    return sum(
+        any(pool.candidate == candidate.name for pool in unit.pools)
+        for units in groups.values()
+        for unit in units
     )
 
 
@@ -139,7 +164,7 @@ def _affordable(
     """The fleet of each candidate that serves most within the budget, the best first."""
     best: dict[str, Affordable] = {}
     for key, contender in contenders.items():
-        found = affordable(spec, budget, contender.candidate, contender.ranked, knees[key])
+        found = affordable(spec, budget, contender.unit, knees[key])
         if found is not None and (found.candidate not in best or found.served > best[found.candidate].served):
             best[found.candidate] = found
     return tuple(sorted(best.values(), key=lambda fleet: -fleet.served))
@@ -152,8 +177,8 @@ def _knees(
     tasks = [
         KneeTask(
             contender.replica,
-            guess=min(contender.ranked.estimate.rate, most),
-            most=min(contender.ranked.screened.rate, most),
+            guess=min(contender.unit.rate, most),
+            most=min(contender.unit.bound, most),
             tolerance=spec.search.tolerance,
             seed=spec.seed,
         )
@@ -168,28 +193,33 @@ def _knees(
 
 
 def _best_options(
-    spec: PlanSpec, own: Sequence[_Contender], knees: dict[str, Knee], run: Run
+    spec: PlanSpec,
+    candidates: dict[str, Candidate],
+    own: Sequence[_Contender],
+    knees: dict[str, Knee],
+    run: Run,
 ) -> list[Option]:
-    """The fleets of one candidate that pay for the fewest chips, confirmed by replications."""
+    """The fleets of one group that promise to cost least, confirmed by replications."""
 
-    def promised(contender: _Contender) -> tuple[int, int, float]:
-        each = knees[contender.replica.task.key].rate
+    def promised(contender: _Contender) -> tuple[float, int, float]:
+        unit, each = contender.unit, knees[contender.replica.task.key].rate
         replicas = math.ceil(spec.rate / each - 1e-9)
-        chips = replicas * contender.ranked.screened.layout.parallel.chips
-        paid = billed_chips(spec.money, chips, contender.candidate.template.cluster.server)
-        return paid, chips, -replicas * each
+        paid = fleet_bill(spec.money, unit, replicas).usd_per_hour
+        return paid, replicas * unit.each, -replicas * each
 
     able = sorted((c for c in own if knees[c.replica.task.key].rate > 0), key=promised)
-    found = (
-        fleet_option(spec, c.candidate, c.ranked, c.replica, knees[c.replica.task.key], run)
-        for c in able[:CONFIRMED]
-    )
+    found = (fleet_option(spec, candidates, c.unit, knees[c.replica.task.key], run) for c in able[:CONFIRMED])
     return [option for option in found if option is not None]
 
 
-def _rejected(spec: PlanSpec, candidates: Sequence[Candidate], options: Sequence[Option]) -> list[Rejected]:
+def _rejected(
+    spec: PlanSpec,
+    candidates: Sequence[Candidate],
+    groups: dict[str, list[Unit]],
+    options: Sequence[Option],
+) -> list[Rejected]:
     """The candidates that cannot serve the load, and why."""
-    served = {option.candidate for option in options}
+    served = {pool.candidate for option in options for pool in option.unit.pools}
     rejected: list[Rejected] = []
     for c in candidates:
         if c.name in served:
@@ -197,7 +227,7 @@ def _rejected(spec: PlanSpec, candidates: Sequence[Candidate], options: Sequence
         if not c.screening.kept:
             most = max(c.screening.dropped, key=lambda reason: c.screening.dropped[reason], default="none")
             reason = f"no layout is possible, most often: {most}"
-        elif not c.ranked:
+        elif not _simulated(groups, c):
             reason = f"by estimate no layout serves it on {spec.max_chips} chips"
         else:
             reason = "no simulated layout met what is asked"

@@ -55,7 +55,7 @@ class PlanResult:
 
     Attributes:
         options: fleets by rising cost per token; the first is the answer.
-        scenario: one replica of it at its share of the load, ready to be run.
+        scenario: one unit of it at its share of the load, ready to be run.
         launch: engine → command line of one replica.
         knees: every simulated layout's search.
         certainty: of each option, where draws were asked for.

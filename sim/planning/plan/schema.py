@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Self, cast
+from typing import Annotated, Literal, Self, cast
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
@@ -12,9 +12,14 @@ from sim.documents import WRITTEN
 from sim.metrics import SloSpec
 from sim.planning.money import Money, Rental
 from sim.planning.sweep.schema import Sets
+from sim.scenario.disaggregation import TransferSpec
+from sim.serving.routers import RouterName
 from sim.units import Seconds
 
 _PERCENTILE = re.compile(r"(mean|p50|p90|p95|p99)_(ttft|tpot|itl|e2el)\Z")
+Drafting = list[dict[str, object] | None]
+"""Ways to draft tokens, each as in a deployment with its acceptance; null: not at all."""
+Pools = Literal["together", "apart", "mixed"]
 Size = Annotated[int, Field(ge=1, strict=True)]
 PositiveSeconds = Annotated[Seconds, Field(gt=0)]
 
@@ -30,6 +35,9 @@ class CandidateSpec(BaseModel):
     engine: dict[str, object] = Field(
         default_factory=dict[str, object],
         description="as in a deployment; left out: the plan's, and on an NPU its vendor's family",
+    )
+    speculation: Drafting | None = Field(
+        default=None, description="ways to draft, as under search; left out: the plan's"
     )
 
 
@@ -48,7 +56,23 @@ class SearchSpec(BaseModel):
     max_num_batched_tokens: Annotated[list[Size], Field(min_length=1)] = Field(
         default_factory=lambda: [8192], description="token budgets of a step"
     )
-    simulate: Size = Field(default=4, description="layouts of each candidate that are simulated")
+    speculation: Drafting = Field(
+        default_factory=Drafting,
+        description="as in a deployment, null: no drafts; left out: the candidates' own",
+    )
+    pools: Annotated[list[Pools], Field(min_length=1)] = Field(
+        default_factory=lambda: ["together"],
+        description="`together`: prompts and answers in the same engines; `apart`: in pools of one candidate, "
+        "in any ratio; `mixed`: prompts on one candidate, answers on another",
+    )
+    routers: list[RouterName] = Field(
+        default_factory=list[RouterName],
+        description="the whole fleet is simulated behind each; left out: every replica on its own, its share "
+        "of the load drawn at random",
+    )
+    simulate: Size = Field(
+        default=4, description="layouts that are simulated of each candidate and kind of pools"
+    )
     requests: Size = Field(default=400, description="requests of one simulated run of one replica, at least")
     replications: Annotated[int, Field(ge=2, le=100, strict=True)] = Field(
         default=5, description="runs of the chosen fleet, each with a seed of its own"
@@ -78,6 +102,12 @@ class PlanSpec(BaseModel):
     engine: dict[str, object] = Field(
         default_factory=dict[str, object], description="as in a deployment, for every layout"
     )
+    transfer: TransferSpec = Field(
+        default_factory=TransferSpec, description="as in a scenario, between pools of prompts and answers"
+    )
+    servers_down: Annotated[int, Field(ge=0, le=100, strict=True)] = Field(
+        default=0, description="servers without which the load is still served; spare ones are bought for it"
+    )
     search: SearchSpec = Field(default_factory=SearchSpec)
     money: Money = Field(default_factory=Rental, description="how cost is counted")
     budget: str = Field(
@@ -98,6 +128,8 @@ class PlanSpec(BaseModel):
     def _bounds_something(self) -> Self:
         if self.slo is None and not self.percentiles:
             raise ValueError("a plan needs 'slo' or 'percentiles': without bounds one chip serves anything")
+        if self.search.pools == ["mixed"] and len(self.candidates) < 2:
+            raise ValueError("search.pools: mixed pools take two candidates")
         names = [candidate.name for candidate in self.clusters]
         if len({*names}) < len(names):
             raise ValueError("two candidates have the same name; give one a 'name' of its own")

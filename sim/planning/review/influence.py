@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sim.planning.plan.estimate import tokens_per_decode
 from sim.planning.review.machine import Machine, machine
 from sim.planning.review.point import Point
 from sim.planning.uncertainty.factors import Factor, draws, ranged
@@ -83,7 +82,7 @@ def sureness(reviewed: Machine, point: Point, samples: int) -> Sureness:
 
 def _influences(reviewed: Machine, point: Point, factors: Sequence[Factor]) -> tuple[Influence, ...]:
     def per_user(m: Machine) -> float:
-        return tokens_per_decode(m.timer) / m.decode_step(point.batch, point.context).total
+        return m.timer.deployment.mean_yield / m.decode_step(point.batch, point.context).total
 
     def prefill(m: Machine) -> float:
         return sum(step.total for step in m.prefill_steps(point.prompt))

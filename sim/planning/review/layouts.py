@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from sim.deployment import Parallel, enumerate_layouts
 from sim.deployment.layout import layout_problem
-from sim.planning.plan.estimate import mean_step, tokens_per_decode
+from sim.planning.plan.estimate import mean_step
 from sim.planning.plan.space import replica_sizes
 from sim.planning.review.machine import Machine, machine
 from sim.planning.review.point import Point
@@ -80,7 +80,7 @@ def layout_speed(scenario: Scenario, point: Point, parallel: Parallel) -> Layout
     most = found.largest_batch(point.context)
     n = found.per_rank(min(point.batch, most) if most else point.batch)
     step = mean_step(found.timer, point.load, n, lambda batch: float(found.timer.durations(batch)[0]))
-    each = tokens_per_decode(found.timer)
+    each = found.timer.deployment.mean_yield
     return LayoutSpeed(
         parallel,
         point.batch <= most,

@@ -18,7 +18,7 @@ from sim.figures import Assumption, Figure, Resolution
 from sim.hardware import resolve_cluster
 from sim.models import build_model
 from sim.operators import BatchShape, Elementwise, StateUpdate
-from sim.planning.plan.estimate import mean_step, tokens_per_decode
+from sim.planning.plan.estimate import mean_step
 from sim.planning.review.point import Point
 from sim.scenario.measured import measured_tables
 from sim.scenario.scenario import Scenario
@@ -125,7 +125,7 @@ class Machine:
         decode = self.phase([self.decode_step(point.batch, point.context)])
         prefill = self.phase(self.prefill_steps(point.prompt))
         dp, chips = self.deployment.parallel.dp, self.deployment.parallel.chips
-        each = tokens_per_decode(self.timer)
+        each = self.timer.deployment.mean_yield
         most = self.largest_batch(point.context)
         n = self.per_rank(min(point.batch, most) if most else point.batch)
         steps: dict[BatchShape, StepBreakdown] = {}

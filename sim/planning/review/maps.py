@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sim.planning.plan.estimate import tokens_per_decode
 from sim.planning.review.machine import Machine, Phase
 from sim.planning.review.point import Point
 from sim.planning.review.resources import bound_named
@@ -52,7 +51,7 @@ def maps(reviewed: Machine, point: Point) -> Maps:
 def cell(reviewed: Machine, batch: int, context: int) -> Cell:
     """One place of the map."""
     phase = reviewed.phase([reviewed.decode_step(batch, context)])
-    speed = tokens_per_decode(reviewed.timer) / phase.seconds
+    speed = reviewed.timer.deployment.mean_yield / phase.seconds
     fits = batch <= reviewed.largest_batch(context)
     return Cell(batch, context, fits, speed, phase, bound_named(reviewed, phase.causes))
 

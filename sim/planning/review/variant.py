@@ -8,7 +8,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sim.planning.plan.estimate import tokens_per_decode
 from sim.planning.review.machine import Machine, machine
 from sim.planning.review.point import Point
 from sim.planning.review.resources import all_sets, bound_named, relative_cost
@@ -53,7 +52,7 @@ class Judge:
             values["prompt tokens/s/chip"] = changed.prompt_rate(self.point, prefill.seconds)
         if "tokens/s/user" in asked:
             decode = changed.phase([changed.decode_step(self.point.batch, self.point.context)])
-            values["tokens/s/user"] = tokens_per_decode(changed.timer) / decode.seconds
+            values["tokens/s/user"] = changed.timer.deployment.mean_yield / decode.seconds
             causes = decode.causes
         if self.target.level == "served":
             run = served(changed, self.point, relative_cost(strengths))
