@@ -108,17 +108,15 @@ def _print_plan(out: "Console", result: "PlanResult") -> None:
     _print_budget(out, result)
     _print_loss(out, best, down)
     _print_runner_up(out, result)
-    out.print("\nOne replica is started by", markup=False)
-    for command in result.launch.values():
-        out.print(f"  {command}", markup=False, soft_wrap=True)
+    _print_launch(out, result)
 
 
 def _row(option: "Option") -> list[str]:
     cost = option.usd_per_million
     figures = ("joules_per_output_token", "tokens_per_s_per_chip", "tokens_per_s_per_user")
     return [
-        option.fleet,
-        option.unit.sizes(),
+        option.fleet.replace(" > ", "\n  > "),
+        option.unit.sizes().replace(" > ", "\n> "),
         option.unit.answers.layout.precision.kv_cache,
         significant(cost.mean),
         significant(cost.high - cost.mean),
@@ -165,14 +163,25 @@ def _print_budget(out: "Console", result: "PlanResult") -> None:
 
 
 def _print_loss(out: "Console", best: "Option", down: int) -> None:
-    loss = best.loss
+    loss, spares = best.loss, sum(best.spares)
     if loss.survives:
         said = f"the {loss.replicas_left} replicas that are left carry the load"
-    elif any(best.spares):
-        said = f"{loss.replicas_left} replicas are left; {sum(best.spares)} spare servers, paid for, step in"
+    elif spares:
+        said = f"{loss.replicas_left} replicas are left; {_servers(spares)}, paid for, take over"
     else:
-        said = f"{loss.replicas_left} replicas are left, too few; {loss.spare_servers} spare servers help"
+        said = f"{loss.replicas_left} replicas are left, too few for the load without {_servers(loss.spare_servers)}"
     out.print(f"With {'one server' if down == 1 else f'{down} servers'} down {said}.", markup=False)
+
+
+def _servers(count: int) -> str:
+    return "one spare server" if count == 1 else f"{count} spare servers"
+
+
+def _print_launch(out: "Console", result: "PlanResult") -> None:
+    out.print("\nOne replica is started by", markup=False)
+    for name, command in result.launch.items():
+        role = name.partition(", ")[2]
+        out.print(f"  {role}: {command}" if role else f"  {command}", markup=False, soft_wrap=True)
 
 
 def _print_runner_up(out: "Console", result: "PlanResult") -> None:

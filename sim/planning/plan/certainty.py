@@ -58,7 +58,7 @@ class Certainty:
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """One fleet to be drawn `samples` times; `loads`: the traffic of each of its pools, `scenario`: one unit's."""
+    """One fleet to be drawn `samples` times; `loads`: each pool's traffic, `scenario`: one unit's."""
 
     spec: PlanSpec
     loads: tuple[Traffic, ...]

@@ -95,7 +95,7 @@ class LightSteps:
         return float((rank.fixed + (rank.token + experts) * prompt + rank.row + chunk).max())
 
     def prompts(self, parallel: Parallel, budget: int) -> float:
-        """Least mean seconds of a rank per prompt, where it computes prompts alone in steps of `budget` tokens."""
+        """Least mean seconds of a rank per prompt, where it computes only prompts, `budget` tokens a step."""
         rank, experts = self._rank(parallel.tp), self._expert(parallel)
         each = (rank.token + experts.token * parallel.dp) * self._prompt + rank.row + rank.chunk
         return float((rank.fixed * (self._prompt / budget) + each / parallel.pp).max())

@@ -62,8 +62,8 @@ class SearchSpec(BaseModel):
     )
     pools: Annotated[list[Pools], Field(min_length=1)] = Field(
         default_factory=lambda: ["together"],
-        description="`together`: prompts and answers in the same engines; `apart`: in pools of one candidate, "
-        "in any ratio; `mixed`: prompts on one candidate, answers on another",
+        description="`together`: prompts and answers in the same engines; `apart`: in pools of one "
+        "candidate, in any ratio; `mixed`: prompts on one candidate, answers on another",
     )
     routers: list[RouterName] = Field(
         default_factory=list[RouterName],
