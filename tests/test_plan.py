@@ -110,7 +110,7 @@ def test_what_cannot_work_is_dropped_with_its_reason():
         "light alone breaks E2EL"
     ]
     huge = Traffic(load.prompt * 100, load.output, 1.0, load.context * 100)
-    assert "KV cache too small for one sequence" in screen([template], huge, asked, 8).dropped
+    assert "KV cache too small for one sequence" in screen([Template(template)], huge, asked, 8).dropped
 
 
 @given(st.floats(0.01, 100), st.floats(0.01, 100), st.floats(0.01, 0.5))

@@ -244,6 +244,6 @@ def test_the_command_shows_pools_routers_and_spares(tmp_path, capsys):
     path.write_text(json.dumps(small))
     assert execute(["plan", str(path), "--backend", "serial", "--html", str(page)]) == 0
     shown = capsys.readouterr().out
-    for said in ("h100-hgx > ", "With one server down", "--disaggregation-mode prefill"):
+    for said in ("1 × (", "> ", "With one server down", "--disaggregation-mode prefill"):
         assert said in shown
     assert "least_outstanding" in page.read_text()

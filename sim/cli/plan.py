@@ -167,9 +167,9 @@ def _print_loss(out: "Console", best: "Option", down: int) -> None:
     if loss.survives:
         said = f"the {loss.replicas_left} replicas that are left carry the load"
     elif spares:
-        said = f"{loss.replicas_left} replicas are left; {_servers(spares)}, paid for, take over"
+        said = f"{loss.replicas_left} replicas are left; {_servers(spares)}, paid for, for the rest"
     else:
-        said = f"{loss.replicas_left} replicas are left, too few for the load without {_servers(loss.spare_servers)}"
+        said = f"{loss.replicas_left} replicas are left, too few without {_servers(loss.spare_servers)}"
     out.print(f"With {'one server' if down == 1 else f'{down} servers'} down {said}.", markup=False)
 
 
