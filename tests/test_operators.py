@@ -1,6 +1,7 @@
 """Operators: what a step computes is what the model says, cut up without loss."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sim.deployment import Deployment
+from sim.deployment.kv_cache import cache_growth
 from sim.deployment.schema import POPULARITY
 from sim.models.accounting import flops_by_kind, params_by_kind
 from sim.models.dtypes import weight_bytes_per_value
@@ -273,3 +276,29 @@ def test_data_parallel_ranks_send_tokens_to_experts_and_back() -> None:
     names = [o.name for o in lower(deployment, BatchShape(decodes=4, context=400))]
     assert {"dispatch", "combine", "expert_all_gather"} <= set(names)
     assert "expert_all_reduce" not in names
+
+
+def test_an_indexer_scores_fp8_keys_with_their_scales_where_the_chip_multiplies_fp8() -> None:
+    sparse = deployed("deepseek-v3.2", "h200-hgx", "fp8", "fp8", tp=8, ep=8)
+    chip = sparse.cluster.chip
+    peaks = {name: rate for name, rate in chip.compute.peak.items() if name != "fp8"}
+    older = replace(chip, compute=replace(chip.compute, peak=peaks))
+    batch = BatchShape(2, 20_000, (4096,))
+
+    def scores(of: Deployment) -> DecodeAttention:
+        operators = (o for o in lower(of, batch) if isinstance(o, DecodeAttention))
+        return next(o for o in operators if o.name == "index_scores")
+
+    new = scores(sparse)
+    old = scores(replace(sparse, cluster=replace(sparse.cluster, chip=older)))
+    assert new.flops[0] == old.flops[0] == 20_000 * 2 * 64 * 128
+    assert new.read_bytes[0] == 20_000 * 132
+    assert old.read_bytes[0] == 20_000 * 256
+    assert (new.arithmetic, old.arithmetic) == ("fp8", "bf16")
+
+
+def test_the_cache_holds_index_keys_as_they_are_scored() -> None:
+    layers = deployed("deepseek-v3.2", "h200-hgx", "fp8", "fp8", tp=8, ep=8).model.layers
+    fp8, bf16 = (cache_growth(layers, "bf16", 8, False, index_fp8=index).per_token for index in (True, False))
+    assert fp8 == 61 * (2 * 576 + 132)
+    assert bf16 == 61 * (2 * 576 + 256)

@@ -3,7 +3,8 @@
     GQA      max(1, kv_heads/tp) · (head_dim + v_head_dim) values per token and layer
     MLA      kv_lora_rank + qk_rope, whole on every tensor-parallel rank
     MLA expanded to full heads   1/tp of 2·heads·(qk_nope + qk_rope)
-    indexer  head_dim values per token and layer, whole on every rank
+    indexer  head_dim values per token and layer, whole on every rank: in fp8 with a scale for 128 of them
+             where the chip multiplies fp8 (DeepSeek-V3.2's code, vLLM, SGLang), else in the cache's type
     recurrent state   1/tp of heads·key_dim·value_dim and the convolution's inputs, per sequence and layer
 
 Layers keep context in one of three ways: *full* (every token), *window* (the last w tokens) or
@@ -33,8 +34,14 @@ class CacheGrowth:
     state: float
 
 
-def cache_growth(layers: Iterable[Layer], kv_type: str, tp: int, expand_mla: bool) -> CacheGrowth:
-    """The cache of these layers on one tensor-parallel rank, by the way it grows."""
+def cache_growth(
+    layers: Iterable[Layer], kv_type: str, tp: int, expand_mla: bool, index_fp8: bool = False
+) -> CacheGrowth:
+    """The cache of these layers on one tensor-parallel rank, by the way it grows.
+
+    Args:
+        index_fp8: an indexer's keys are fp8 whatever the others' type.
+    """
     per_value = bytes_per_value(kv_type)
     per_token = state = 0.0
     windows: dict[int, float] = {}
@@ -44,6 +51,9 @@ def cache_growth(layers: Iterable[Layer], kv_type: str, tp: int, expand_mla: boo
             state += count * state_bytes(attention) / tp
             continue
         size = count * rank_values_per_token(attention, tp, expand_mla) * per_value
+        if isinstance(attention, Mla) and attention.indexer is not None:
+            keys = attention.indexer.head_dim
+            size += count * (index_key_bytes(keys) if index_fp8 else keys * per_value)
         if attention.window is None:
             per_token += size
         else:
@@ -52,9 +62,13 @@ def cache_growth(layers: Iterable[Layer], kv_type: str, tp: int, expand_mla: boo
 
 
 def rank_values_per_token(attention: Gqa | Mla, tp: int, expand_mla: bool = False) -> float:
-    """Cached values per token and layer on one tensor-parallel rank, an indexer's keys included."""
+    """Cached values per token and layer on one tensor-parallel rank, without an indexer's keys."""
     whole = kv_values_per_token(attention, expand_mla)
     if isinstance(attention, Gqa):
         return whole / attention.kv_heads * max(1, attention.kv_heads // tp)
-    latent = whole / tp if expand_mla else whole
-    return latent + (attention.indexer.head_dim if attention.indexer else 0)
+    return whole / tp if expand_mla else whole
+
+
+def index_key_bytes(head_dim: int) -> int:
+    """An indexer's key of one token in fp8: head_dim bytes and an fp32 scale for each 128 of them."""
+    return head_dim + 4 * -(-head_dim // 128)

@@ -132,7 +132,13 @@ def _growth(deployment: Deployment, layers: tuple[Layer, ...], last: bool) -> Ca
     drafter = deployment.speculation if last else None
     drafting = () if drafter is None else drafter.drafter.layers * drafter.modules
     precision, parallel = deployment.precision, deployment.parallel
-    return cache_growth((*layers, *drafting), precision.kv_cache, parallel.tp, deployment.engine.expand_mla)
+    return cache_growth(
+        (*layers, *drafting),
+        precision.kv_cache,
+        parallel.tp,
+        deployment.engine.expand_mla,
+        "fp8" in deployment.cluster.chip.compute.peak,
+    )
 
 
 def _stages(deployment: Deployment, layers: tuple[tuple[Layer, ...], ...]) -> Iterator[StageMemory]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sim.deployment.deployment import Deployment
+from sim.deployment.kv_cache import index_key_bytes
 from sim.models.architecture import Gqa, Mla, Recurrent
 from sim.models.kv_groups import state_bytes, tokens_read
 from sim.models.matrices import Matrix
@@ -217,11 +218,17 @@ class AttentionBlock:
         return self._heads(self._rank(a.heads), 1, latent, a.kv_lora_rank, latent), True
 
     def _index_heads(self) -> Heads | None:
-        """The indexer's heads, whole on every chip; None where nothing is indexed."""
+        """The indexer's heads, whole on every chip; None where nothing is indexed.
+
+        Keys are fp8 with their scales, and scored in fp8, where the chip multiplies it (DeepSeek-V3.2's
+        report, section 2.1; DeepGEMM's fp8_mqa_logits and fp8_paged_mqa_logits).
+        """
         a = self.attention
         if not isinstance(a, Mla) or a.indexer is None or self._expands:
             return None
         i = a.indexer
+        if "fp8" in self.deployment.cluster.chip.compute.peak:
+            return Heads(i.heads, 1, i.head_dim, 0, index_key_bytes(i.head_dim), "fp8", "fp8")
         return Heads(i.heads, 1, i.head_dim, 0, i.head_dim, self.deployment.precision.kv_cache, "bf16")
 
     def _inner_norms(self, rows: Array) -> list[Operator]:

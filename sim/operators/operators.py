@@ -123,6 +123,11 @@ class Heads:
     arithmetic: str
 
     @property
+    def scores_alone(self) -> bool:
+        """An indexer's heads: ReLU and a weighted sum over heads, no softmax and no values."""
+        return self.v_dim == 0
+
+    @property
     def flops_per_pair(self) -> float:
         """Of one query token and one cached token, all heads: 2 · heads · (qk_dim + v_dim)."""
         return 2.0 * self.query * (self.qk_dim + self.v_dim)
@@ -174,7 +179,7 @@ class DecodeAttention:
     @property
     def access(self) -> Access:
         """Blocks of K and of V, or of the one tensor that is both (MLA) or keys alone (an indexer)."""
-        return self.heads.cache_blocks(self.block, 1 if self.latent or not self.heads.v_dim else 2)
+        return self.heads.cache_blocks(self.block, 1 if self.latent or self.heads.scores_alone else 2)
 
     @property
     def appended(self) -> Access:
@@ -235,7 +240,8 @@ class PrefillAttention:
     @property
     def access(self) -> Access:
         """Blocks of K and of V, or of the one tensor that is both or keys alone."""
-        whole = self.heads.kv == 1 and self.heads.cache_values == self.heads.qk_dim
+        latent = self.heads.kv == 1 and self.heads.cache_values == self.heads.qk_dim
+        whole = latent or self.heads.scores_alone
         return self.heads.cache_blocks(self.block, 1 if whole else 2)
 
     @property

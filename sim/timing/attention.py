@@ -29,13 +29,15 @@ from math import ceil
 
 import numpy as np
 
-from sim.operators import DecodeAttention, PrefillAttention, StateUpdate
+from sim.operators import DecodeAttention, Heads, PrefillAttention, StateUpdate
 from sim.operators.chunks import TILE
 from sim.operators.quantities import ACTIVATION_BYTES, Array
 from sim.timing.passes import STREAM_SLICE, Kernel, Pass, streamed
 from sim.timing.priced import Priced, norm, overlapped
 from sim.timing.rates import Rates, share
 
+RELU_AND_SUM = 3.0
+"""Vector operations of an indexer's score: the larger of it and 0, times its head's weight, added up."""
 MATRIX_ROWS = 64
 """Rows to which a decode's query heads are padded on the matrix engine: such kernels' smallest row tile."""
 PIECE = 256
@@ -64,7 +66,7 @@ def prefill_work(attention: PrefillAttention, rates: Rates) -> PrefillWork:
     tile = TILE * TILE * cores
     dims = dims if rates.array is None else dims * rates.array.of_heads(heads.qk_dim, heads.v_dim)
     multiply = tile * 2.0 * dims / (share(k.prefill_mma, heads.arithmetic) * rates.peak(heads.arithmetic))
-    softmax = tile / (k.prefill_exp * rates.exp)
+    softmax = tile * _of_score(heads, rates)
     row_tiles = work.rows / TILE
     waves = max(heads.query * row_tiles, heads.kv * work.chunks) / cores
     tail = 1.0 + (ceil(waves) / waves - 1.0) / max(row_tiles, 1.0)
@@ -93,6 +95,13 @@ def price_prefill(attention: PrefillAttention, rates: Rates) -> tuple[float, flo
     merged = (compute**p + work.memory**p) ** (1.0 / p)
     of_compute = merged * (compute / merged) ** p
     return k.prefill_launch + rates.gap, of_compute + work.on_chip, merged - of_compute + work.passes
+
+
+def _of_score(heads: Heads, rates: Rates) -> float:
+    """Seconds of all cores for what follows a score: its exponential, or an indexer's ReLU and sum."""
+    if heads.scores_alone:
+        return RELU_AND_SUM / rates.vector
+    return 1.0 / (rates.kernels.prefill_exp * rates.exp)
 
 
 def prefill_passes(attention: PrefillAttention, rates: Rates) -> Kernel:
@@ -149,7 +158,8 @@ def _decode_work(attention: DecodeAttention, rates: Rates) -> _DecodeWork:
         multiply = np.maximum(multiply, _one_sequence(attention, rates, kernel.rate))
     launch = np.where(attention.sequences > 0, kernel.launch + rates.gap, 0.0)
     values = attention.context * attention.heads.cache_values
-    vector = attention.exps / (k.prefill_exp * rates.exp) + values * kernel.convert / rates.vector
+    convert = 0.0 if attention.heads.scores_alone else kernel.convert
+    vector = attention.exps * _of_score(attention.heads, rates) + values * convert / rates.vector
     return _DecodeWork(launch, multiply, vector, bus, memory)
 
 
