@@ -81,6 +81,7 @@ def laid_out(
     if spec.speculation is not None:
         drafts = resolution.within("speculation")
         speculation = speculate(spec.speculation, model, parallel, precision, drafts)
+    dispatched = _sends_tokens(spec.engine, parallel, cluster)
     deployment = Deployment(
         model=model,
         cluster=cluster,
@@ -97,14 +98,16 @@ def laid_out(
         overlap=spec.overlap,
         kernels=running_kernels(
             spec.engine.stack,
+            spec.engine.backends,
             spec.engine.maturity,
             model,
             precision,
-            parallel,
             cluster.chip.kernels.name,
             resolution.within("engine"),
+            dispatched=dispatched,
         ),
         kv_offload=_offload(spec, cluster, resolution),
+        sends_tokens=dispatched,
     )
     _check_overlap(deployment)
     _check_context_parallel(deployment)
@@ -115,6 +118,17 @@ def laid_out(
 def _parallel(spec: ParallelSpec) -> Parallel:
     ffn = None if spec.ffn is None else FfnChips(**spec.ffn.model_dump())
     return Parallel(**spec.model_dump(exclude={"ffn"}), ffn=ffn)
+
+
+def _sends_tokens(engine: EngineSpec, parallel: Parallel, cluster: Cluster) -> bool:
+    """Whether ranks send tokens to their experts' chips, or else gather all tokens on all chips."""
+    if parallel.ffn is not None:
+        return True
+    if parallel.dp == 1:
+        return False
+    if engine.all2all_backend == "auto":
+        return parallel.tp * parallel.dp * parallel.pcp > cluster.server
+    return engine.all2all_backend == "all_to_all"
 
 
 def _precision(spec: PrecisionSpec, model: ModelArchitecture) -> Precision:

@@ -239,7 +239,8 @@ class Deployment:
     spread over experts, `eplb` how replicas even that out, None for one slot each. `overlap` says what
     runs beside the exchange of experts' tokens: nothing, the shared experts of the same batch, or the other
     of two micro-batches. `kernels` are those that are not the chip family's own,
-    `kv_offload` the stores below the KV cache.
+    `kv_offload` the stores below the KV cache. `sends_tokens` says that tokens go to the chips of their
+    experts alone; otherwise every chip has the tokens of all ranks.
     """
 
     model: ModelArchitecture
@@ -257,6 +258,7 @@ class Deployment:
     overlap: Overlap = "none"
     kernels: tuple[RunningKernel, ...] = ()
     kv_offload: KvOffload | None = None
+    sends_tokens: bool = False
 
     @property
     def queries(self) -> int:

@@ -4,12 +4,13 @@
     what it sustains of a peak = that · maturity of its class
 
 The stack is the engine's (`hardware_profiles/stacks`), and of its kernels those that it takes unasked for the
-model's types on the chip's family. A stack without kernels for that family leaves the family's own.
+model's types on the chip's family, or that `engine.backends` names. A stack without kernels for that family
+leaves the family's own.
 """
 
 from collections.abc import Iterator, Mapping
 
-from sim.deployment.deployment import Parallel, Precision, RunningKernel
+from sim.deployment.deployment import Precision, RunningKernel
 from sim.deployment.precision import arithmetic_type
 from sim.errors import unknown
 from sim.figures import Figure, Resolution
@@ -33,28 +34,36 @@ _TABLES = {
 
 def running_kernels(
     stack: str,
+    backends: Mapping[KernelClass, str],
     maturity: Mapping[KernelClass, Figure],
     model: ModelArchitecture,
     precision: Precision,
-    parallel: Parallel,
     family: str,
     resolution: Resolution,
+    *,
+    dispatched: bool,
 ) -> tuple[RunningKernel, ...]:
     """The kernels that differ from those of the chip's family, the figures behind them taken.
 
+    Args:
+        backends: by class, the kernel that a user chose by the name that the engine's option has for it.
+        dispatched: tokens are sent to their experts' ranks.
     Raises:
-        UserError: for an unknown stack.
+        UserError: for an unknown stack, or a backend that it has not.
     """
     if stack not in (known := (NO_STACK, *stack_names())):
         raise unknown("engine.stack", stack, known)
     profile = None if stack == NO_STACK else read_stack(stack)
     degree = {name: resolution.take(f"maturity.{name}", figure) for name, figure in maturity.items()}
     found: list[RunningKernel] = []
-    dispatched = parallel.dp > 1
     for operator, types, table in _needed(model, precision):
         factors: dict[str, float] = {}
         text, tiles = "", ()
-        kernel = None if profile is None else profile.unasked(family, operator, table, dispatched=dispatched)
+        kernel = None
+        if profile is not None and operator in backends:
+            kernel = profile.chosen(family, operator, table, backends[operator])
+        elif profile is not None:
+            kernel = profile.unasked(family, operator, table, dispatched=dispatched)
         if profile is not None and kernel is not None:
             text = f"{profile.title}: {kernel.note}" if kernel.note else profile.title
             place = f"stack.{operator}.{table.replace('/', '_')}"

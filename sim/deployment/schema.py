@@ -313,9 +313,19 @@ class EngineSpec(BaseModel):
         description="steps with prefill, up to that many tokens, replay captured pieces between attentions; "
         "false: the host launches all of their kernels"
     )
+    all2all_backend: Literal["auto", "allgather_reducescatter", "all_to_all"] = Field(
+        description="how tokens of attention-dp ranks reach their experts: allgather_reducescatter brings "
+        "all to every chip, all_to_all (DeepEP and its kin) each to the chips of its experts; auto: "
+        "all_to_all where experts span servers, else allgather_reducescatter"
+    )
     expand_mla: Switch = Field(description="cache full keys and values of MLA heads instead of the latent")
     stack: str = Field(
         description="software stack whose kernels run (hardware_profiles/stacks); none: the chip family's"
+    )
+    backends: dict[KernelClass, str] = Field(
+        description="by class of kernels, the stack's kernel that runs, by the name that the engine's option "
+        "has for it (moe: vLLM's --moe-backend, SGLang's --moe-runner-backend, TensorRT-LLM's "
+        "moe_config.backend in lower case); left out: what the engine takes by itself"
     )
     maturity: dict[KernelClass, Annotated[NumberFigure, AfterValidator(_a_share)]] = Field(
         description="by class of kernels, share of what mature ones sustain of the chip's peaks; left out: 1"

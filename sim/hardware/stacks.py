@@ -8,7 +8,7 @@ parameters. Factors carry over from chip to chip: that a kernel does not split p
 its activations, is the same on all.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from importlib.resources import files
@@ -53,6 +53,7 @@ class StackKernel(Part):
     """One kernel of a stack.
 
     `types`: storage types of measured tables it serves, empty for all; `named`: a part of its name there;
+    `backend`: the name by which the engine's own option chooses it, empty where it has none;
     `families`: chip families on which the engine takes it unasked, all of the stack's if left out, none if
     empty: then it runs only where somebody chose it, as measured tables do by name; `only`: chip families on
     which a kernel of this name is this one, empty for all; `dispatched` kernels are for tokens that were sent
@@ -64,6 +65,7 @@ class StackKernel(Part):
     operator: KernelClass
     types: tuple[str, ...] = ()
     named: str = ""
+    backend: str = ""
     families: tuple[str, ...] | None = None
     dispatched: bool = False
     only: tuple[str, ...] = ()
@@ -97,13 +99,29 @@ class StackProfile(Part):
             dispatched: tokens are sent to their experts' ranks. Kernels that go through the pairs of all
                 ranks need every token on every rank; behind a dispatch engines run others.
         """
-        for kernel in self.kernels:
+        for kernel in self._serving(operator, dtype):
             families = self.families if kernel.families is None else kernel.families
-            fits = kernel.operator == operator and (not kernel.types or dtype in kernel.types)
             behind = not kernel.needs_all_tokens if dispatched else not kernel.dispatched
-            if fits and family in families and behind:
+            if family in families and behind:
                 return kernel
         return None
+
+    def chosen(self, family: str, operator: KernelClass, dtype: str, backend: str) -> StackKernel:
+        """The kernel that the engine's option of this name chooses.
+
+        Raises:
+            UserError: where the stack has none of the name for the operator, type and family.
+        """
+        known: list[str] = []
+        for kernel in self._serving(operator, dtype) if family in self.families else ():
+            if kernel.backend and (not kernel.only or family in kernel.only):
+                if kernel.backend == backend:
+                    return kernel
+                known.append(kernel.backend)
+        raise unknown(f"engine.backends.{operator} for {dtype} on {family}", backend, known)
+
+    def _serving(self, operator: KernelClass, dtype: str) -> Iterator[StackKernel]:
+        return (k for k in self.kernels if k.operator == operator and (not k.types or dtype in k.types))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,10 @@
 Dense and shared experts are split over tp. Routed experts lie on ep groups of moe_tp chips. Where one
 attention rank fills the group (dp = 1) every chip holds all tokens, computes its own experts' part and an
 all-reduce sums them. With dp > 1 each chip sends its share of its rank's tokens to their experts and gets
-them back (dispatch, combine), and the chips of a rank then gather what each of them sent. With pcp > 1 and
-dp = 1 ranks gather all tokens instead, and the sums are scattered back (vLLM's `fused_moe/layer.py`).
+them back (dispatch, combine), and the chips of a rank then gather what each of them sent. Without kernels for
+that, and with pcp > 1 and dp = 1, ranks gather all tokens instead, and the sums are scattered back (vLLM's
+`fused_moe/layer.py` and allgather_reducescatter, SGLang without an all-to-all backend, TensorRT-LLM without
+NVLink between servers).
 """
 
 from dataclasses import dataclass
@@ -70,7 +72,7 @@ class FfnBlock:
             weights,
             arithmetic,
             arithmetic,
-            gathered=parallel.dp == 1,
+            gathered=not self.deployment.sends_tokens,
         )
 
     def replacement(self, rows: Array) -> list[Operator]:
@@ -132,7 +134,7 @@ class FfnBlock:
                 Collective("expert_all_reduce", "communication", self.count, "all_reduce", ranks, message)
             ]
         operators: list[Operator] = []
-        if parallel.dp == 1:
+        if not self.deployment.sends_tokens:
             group = "communication"
             operators += [
                 Collective("dispatch", group, self.count, "all_gather", ranks, message),

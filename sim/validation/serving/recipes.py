@@ -4,10 +4,12 @@ InferenceX publishes the scripts that start its servers (benchmarks/*.sh). They 
 
 - SGLang on Blackwell: new requests are looked at every 10 decode steps, every 30 from 16 users on; prompts
   in chunks of 16,384 tokens; 0.85 of the memory. On Hopper: chunks of 32,768, 0.82 of the memory.
-- vLLM: 8,192 tokens a step, graphs up to 2,048.
+- vLLM: 8,192 tokens a step, graphs up to 2,048. MXFP4 experts on Hopper with Marlin.
 - TensorRT-LLM: at least 16,384 tokens a step, and room for a prompt beside all users; graphs up to the number
   of users. With prompts and answers of 1,024 tokens prompts are held back to run together: Llama for 20
-  steps or 0.9 of the tokens, DeepSeek in fp8 from 64 to 255 users for 40 steps or 0.8.
+  steps or 0.9 of the tokens, DeepSeek in fp8 from 64 to 255 users for 40 steps or 0.8. NVFP4 experts with its
+  generated kernels up to 255 users (32 with prompts of 8,192), beyond with CUTLASS; behind a prefill pool
+  (Dynamo's recipes) with the generated kernels where attention is not data parallel.
 
 Its sweep over conversations (experimental/multiturn) starts vLLM with graphs of decode-only steps alone
 (`cudagraph_mode: FULL_DECODE_ONLY`), up to 2,048 sequences, and without TensorRT-LLM's attention
@@ -15,11 +17,19 @@ Its sweep over conversations (experimental/multiturn) starts vLLM with graphs of
 instructions.
 """
 
+from collections.abc import Mapping
+
 from sim.validation.serving.cases import MeasuredCase
+from sim.validation.serving.phases import Phase
+from sim.validation.serving.precision import Types
 
 _BLACKWELL = ("B200", "B300", "GB200", "GB300")
+_HOPPER = ("H100", "H200")
 _FEW_USERS = 16
 _SHORT = 1024
+_LONG = 8192
+_GENERATED_UP_TO = 255
+_GENERATED_UP_TO_LONG = 32
 _WITHOUT_BLACKWELL = {
     "value": 0.3,
     "low": 0.24,
@@ -58,6 +68,26 @@ def harness_settings(case: MeasuredCase, family: str) -> dict[str, object]:
     if family == "vllm":
         return {"max_num_batched_tokens": 8192, "max_cudagraph_capture_size": 2048}
     return {}
+
+
+def expert_backend(case: MeasuredCase, family: str, types: Types) -> dict[str, str]:
+    """`engine.backends` of the case's harness where it serves in one pool."""
+    if not case.says("arrival", "inferencex") or "prefill" in case.parallelism:
+        return {}
+    narrow = (types.weights, types.activations)
+    if family == "vllm" and narrow == ("fp4", "bf16") and case.gpu in _HOPPER:
+        return {"moe": "marlin"}
+    if family == "trtllm" and narrow == ("fp4", "fp4"):
+        most = _GENERATED_UP_TO_LONG if case.number("isl") == _LONG else _GENERATED_UP_TO
+        return {"moe": "trtllm"} if (case.count("concurrency") or 1) <= most else {}
+    return {}
+
+
+def decode_backend(family: str, types: Types, phases: Mapping[str, Phase]) -> dict[str, str]:
+    """`engine.backends` of the decode pool in Dynamo's recipes."""
+    generated = family == "trtllm" and (types.weights, types.activations) == ("fp4", "fp4")
+    alone = "decode" in phases and phases["decode"].layout["dp"] == 1
+    return {"moe": "trtllm"} if generated and alone else {}
 
 
 def _tensorrt(case: MeasuredCase, users: int) -> dict[str, object]:

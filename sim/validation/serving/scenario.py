@@ -35,7 +35,7 @@ from sim.validation.serving.phases import (
 )
 from sim.validation.serving.precision import Types, types_of
 from sim.validation.serving.raw import inside_engine, read_lengths, read_recorded
-from sim.validation.serving.recipes import harness_settings
+from sim.validation.serving.recipes import decode_backend, expert_backend, harness_settings
 from sim.validation.serving.speculation import speculation_of, stated_drafter
 from sim.validation.serving.workload import Workload
 
@@ -102,18 +102,17 @@ def build(case: MeasuredCase, folder: Path) -> BuiltCase:
         _found("chip", case.gpu, catalogue_chip(case)),
     )
     family, version = engine_of(case)
-    engine = _engine(case, family, version)
-    deployment: Tree = {
-        "precision": _precision(types_of(case, model, _peaks(chip))),
-        "engine": engine,
-    }
+    types = types_of(case, model, _peaks(chip))
+    engine = _engine(case, family, version) | {"backends": expert_backend(case, family, types)}
+    deployment: Tree = {"precision": _precision(types), "engine": engine}
     if stated_drafter(case):
         deployment["speculation"] = drafts = speculation_of(case)
         deployment["engine"] = engine = _with_room_for_drafts(engine, drafts)
     lengths = _lengths(case)
     mixture = any(isinstance(layer.ffn, MoeFfn) for layer in load_model(model).layers)
     if phases := stated_phases(case, mixture=mixture):
-        return _in_phases(case, model, chip, deployment, lengths, phases, folder)
+        generated = decode_backend(family, types, phases)
+        return _in_phases(case, model, chip, deployment, lengths, phases, generated, folder)
     if case.workload.get("disaggregated") or "unknown disaggregated layout" in case.notes:
         raise NotRunnableError("layout of the pools not stated")
     layout, replicas = _layout(case, model, chip, deployment, lengths, mixture)
@@ -141,6 +140,7 @@ def _in_phases(
     deployment: Tree,
     lengths: tuple[float, float],
     phases: Mapping[str, Phase],
+    decoding: Mapping[str, str],
     folder: Path,
 ) -> BuiltCase:
     """Both phases under the load that was measured, or the one that was, under as much as it can take."""
@@ -159,6 +159,9 @@ def _in_phases(
     if overlaps_batches(case):
         deployment = deployment | {"overlap": "two-batch"}
     tree = placed(phases, chip, deployment, early=family == "sglang")
+    if decoding:
+        pool = cast("Tree", tree["deployment"])
+        tree["deployment"] = pool | {"engine": cast("Tree", pool["engine"]) | {"backends": dict(decoding)}}
     return BuiltCase(_scenario(case, model, tree, part.tree, folder), family, 1, part.share)
 
 
