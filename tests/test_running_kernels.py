@@ -36,8 +36,10 @@ def deployed(
 
 def step_times(deployment: Deployment) -> dict[str, float]:
     """Seconds of a step's operators by name, prompts beside decodes."""
-    batch = BatchShape(decodes=32, context=32 * 2048, windowed=(), chunks=((1024, 0),))
-    return {o.name: o.time for o in make_timer(deployment).explain(batch).operators}
+    timer = make_timer(deployment)
+    windowed = tuple(32 * min(2048, window) for window in timer.windows)
+    batch = BatchShape(decodes=32, context=32 * 2048, windowed=windowed, chunks=((1024, 0),))
+    return {o.name: o.time for o in timer.explain(batch).operators}
 
 
 @pytest.mark.parametrize(
@@ -184,3 +186,34 @@ def test_every_operator_of_a_step_has_a_kernel_class_or_none() -> None:
     lowering = make_timer(deployed("h200-hgx", family="sglang")).lowering
     keys = {kernel_key(o)[0] for o in lowering.tokens(np.array([8.0]))}
     assert keys <= {"", *SUSTAINED}
+
+
+def mixture_of_fp4_experts(cluster: str, **engine: object) -> Deployment:
+    spec = DeploymentSpec.model_validate(
+        {"precision": {"weights": "fp4", "attention": "bf16"}, "parallel": {"tp": 2}, "engine": engine}
+    )
+    return deploy(spec, load_model("gpt-oss-120b"), load_cluster(cluster)[0])
+
+
+def kernel_of_experts(deployment: Deployment) -> str:
+    return next(kernel.text for kernel in deployment.kernels if kernel.operator == "moe")
+
+
+@pytest.mark.parametrize("family", ["vllm", "sglang", "trtllm"])
+def test_every_engine_multiplies_mxfp4_experts_on_hopper_with_openais_kernels(family: str) -> None:
+    assert "OpenAI Triton kernels" in kernel_of_experts(mixture_of_fp4_experts("h200-hgx", family=family))
+
+
+def test_a_backend_takes_the_place_of_the_kernel_that_the_engine_takes_by_itself() -> None:
+    chosen = mixture_of_fp4_experts("h200-hgx", family="vllm", backends={"moe": "marlin"})
+    assert "Marlin" in kernel_of_experts(chosen)
+    both = [step_times(d) for d in (chosen, mixture_of_fp4_experts("h200-hgx", family="vllm"))]
+    assert {name for name in both[0] if both[0][name] != both[1][name]} == {"experts"}
+
+
+@pytest.mark.parametrize(
+    ("cluster", "told"), [("h200-hgx", r"\(known: marlin, triton\)"), ("mi300x-platform", r"\(known: \)")]
+)
+def test_a_backend_that_the_stack_has_not_is_refused_with_those_it_has(cluster: str, told: str) -> None:
+    with pytest.raises(UserError, match=f"unknown engine.backends.moe for .* 'marlyn'.*{told}"):
+        mixture_of_fp4_experts(cluster, family="vllm", backends={"moe": "marlyn"})

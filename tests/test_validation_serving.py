@@ -494,3 +494,37 @@ def test_answers_vary_where_a_catalogue_only_assumes_one_length(tmp_path):
     lengths = [built(tmp_path, workload=w).scenario.spec.workload.output_tokens for w in (stated, assumed)]
     assert [one.distribution for one in lengths] == ["constant", "uniform"]
     assert (lengths[1].low, lengths[1].high) == (36, 44)
+
+
+INFERENCEX = {"isl": 1024, "osl": 1024, "arrival": "closed loop, fixed concurrency (InferenceX)"}
+
+
+@pytest.mark.parametrize(
+    ("engine", "gpu", "model", "weights", "users", "backend"),
+    [
+        ("vLLM", "H100", "gpt-oss-120b", "mxfp4", 16, "marlin"),
+        ("vLLM", "B200", "gpt-oss-120b", "mxfp4", 16, None),
+        ("TensorRT-LLM", "B200", "DeepSeek-R1", "nvfp4", 64, "trtllm"),
+        ("TensorRT-LLM", "B200", "DeepSeek-R1", "nvfp4", 512, None),
+        ("TensorRT-LLM", "B200", "DeepSeek-R1", "fp8", 64, None),
+    ],
+)
+def test_experts_run_the_kernels_that_the_harness_asks_for(
+    tmp_path, engine, gpu, model, weights, users, backend
+):
+    measured = built(
+        tmp_path,
+        engine={"name": engine, "version": "1.0"},
+        gpu=gpu,
+        hardware=gpu,
+        model=model,
+        n_devices=8,
+        parallelism={"tp": 8, "pp": 1, "dp": 1, "ep": 1},
+        precision={"weights": weights, "activations": None, "kv": "auto"},
+        workload=INFERENCEX | {"concurrency": users},
+    )
+    assert measured.scenario.spec.deployment.engine.backends.get("moe") == backend
+    elsewhere = built(
+        tmp_path, model=model, gpu=gpu, hardware=gpu, n_devices=8, precision={"weights": weights}
+    )
+    assert elsewhere.scenario.spec.deployment.engine.backends == {}

@@ -37,6 +37,9 @@ from sim.hardware.cluster import Cluster
 from sim.models.architecture import ModelArchitecture, MoeFfn
 from sim.models.matrices import Kind
 
+_SERVER = 8
+"""Chips of one host, at most, in the boxes that ship."""
+
 
 def deploy(
     spec: DeploymentSpec, model: ModelArchitecture, cluster: Cluster, resolution: Resolution | None = None
@@ -121,13 +124,16 @@ def _parallel(spec: ParallelSpec) -> Parallel:
 
 
 def _sends_tokens(engine: EngineSpec, parallel: Parallel, cluster: Cluster) -> bool:
-    """Whether ranks send tokens to their experts' chips, or else gather all tokens on all chips."""
+    """Whether ranks send tokens to their experts' chips, or else gather all tokens on all chips.
+
+    A server is the innermost domain, and at most `_SERVER` chips of it: NVLink may join many servers.
+    """
     if parallel.ffn is not None:
         return True
     if parallel.dp == 1:
         return False
     if engine.all2all_backend == "auto":
-        return parallel.tp * parallel.dp * parallel.pcp > cluster.server
+        return parallel.tp * parallel.dp * parallel.pcp > min(cluster.server, _SERVER)
     return engine.all2all_backend == "all_to_all"
 
 
