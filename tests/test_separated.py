@@ -85,6 +85,7 @@ def test_the_weights_are_those_of_chips_that_do_both() -> None:
     assert not set(attention.weights) & set(others.weights)
     assert attention.block == both.block
     assert attention.free > both.free
+    assert memory_map(apart(dp=16)).tightest == attention
 
 
 def test_shown_operators_sum_to_the_step_and_to_the_work_of_all_chips() -> None:
@@ -115,7 +116,7 @@ def test_the_price_list_is_the_timers_with_and_without_prompts() -> None:
         ("deepseek-v3", {"ep": 2}, "ep: 2 beside chips for feed-forward blocks"),
         ("deepseek-v3", {"pp": 2}, "pp: 2 beside chips for feed-forward blocks"),
         ("deepseek-v3", {"ffn": {"chips": 16, "ep": 5}}, "ffn.ep: 5 does not divide"),
-        ("deepseek-v3", {"ffn": {"chips": 64, "ep": 64}}, "72 chips, 64 of them for feed-forward blocks"),
+        ("deepseek-v3", {"ffn": {"chips": 64, "ep": 64}}, "dp 8, ffn 64 on 72 chips"),
     ],
 )
 def test_layouts_that_are_not_apart_are_refused(name: str, change: dict[str, object], says: str) -> None:

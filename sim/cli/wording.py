@@ -31,8 +31,7 @@ def amount(size: float) -> str:
 def layout(deployment: "Deployment") -> str:
     """'ax-k1 on h200-hgx, 1 replica of 8 chips (tp 8, ep 8), fp8 weights, fp8 activations, bf16 KV'."""
     parallel, precision = deployment.parallel, deployment.precision
-    sizes = [f"{n} {getattr(parallel, n)}" for n in ("tp", "pp", "dp", "ep") if getattr(parallel, n) > 1]
-    inside = f" ({', '.join(sizes)})" if sizes else ""
+    inside = f" ({', '.join(parallel.sizes)})" if parallel.sizes else ""
     return (
         f"{deployment.model.name} on {deployment.cluster.name}, {_count(deployment.replicas, 'replica')} of "
         f"{_count(parallel.chips, 'chip')}{inside}, {precision.weights} weights, "

@@ -74,6 +74,13 @@ class Parallel:
         return self.tp * self.pp * self.dp * self.pcp + (0 if self.ffn is None else self.ffn.chips)
 
     @property
+    def sizes(self) -> list[str]:
+        """Sizes above 1 in words, as in ["tp 8", "ep 8"]."""
+        sizes = [(name, getattr(self, name)) for name in ("tp", "pp", "dp", "ep", "pcp", "dcp")]
+        sizes.append(("ffn", 0 if self.ffn is None else self.ffn.chips))
+        return [f"{name} {size}" for name, size in sizes if size > 1]
+
+    @property
     def feed_forward(self) -> "Parallel":
         """The layout of the feed-forward blocks: this one, or that of chips of their own, each of which
         computes dense blocks and shared experts for a part of the tokens."""

@@ -107,10 +107,8 @@ def remedy(deployment: Deployment, longest: int = 0) -> str:
 
 def described(parallel: Parallel) -> str:
     """As in 'tp 8, ep 8 on 8 chips'; sizes of 1 are left out."""
-    sizes = [(n, getattr(parallel, n)) for n in ("tp", "pp", "dp", "ep", "pcp", "dcp")]
-    shown = ", ".join(f"{name} {size}" for name, size in sizes if size > 1) or "one shard"
-    apart = "" if parallel.ffn is None else f", {parallel.ffn.chips} of them for feed-forward blocks"
-    return f"{shown} on {parallel.chips} chip{'s' if parallel.chips > 1 else ''}{apart}"
+    shown = ", ".join(parallel.sizes) or "one shard"
+    return f"{shown} on {parallel.chips} chip{'s' if parallel.chips > 1 else ''}"
 
 
 def _gb(size: float) -> str:

@@ -62,6 +62,11 @@ class StageMemory:
         return sum(self.weights.values()) + self.activations + self.reserve
 
     @property
+    def holds_cache(self) -> bool:
+        """Whether any KV cache lies here: not on chips for feed-forward blocks alone."""
+        return self.block > 0.0 or self.sequence > 0.0
+
+    @property
     def free(self) -> float:
         """Bytes left for the KV cache; negative where the stage does not fit."""
         return self.usable - self.needed
@@ -86,8 +91,9 @@ class MemoryMap:
 
     @property
     def tightest(self) -> StageMemory:
-        """The stage with the least memory left over."""
-        return min(self.stages, key=lambda stage: stage.free)
+        """The stage with the least memory left over; one that holds no cache only where it does not fit."""
+        short = [stage for stage in self.stages if stage.holds_cache or stage.free < 0.0]
+        return min(short or self.stages, key=lambda stage: stage.free)
 
     @property
     def fits(self) -> bool:

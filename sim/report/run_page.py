@@ -65,7 +65,7 @@ def html_report(outcome: Outcome, spread: Spread | None = None) -> str:
 def described(deployment: Deployment) -> str:
     """The layout in words."""
     parallel, precision = deployment.parallel, deployment.precision
-    sizes = [f"{n} {getattr(parallel, n)}" for n in ("tp", "pp", "dp", "ep") if getattr(parallel, n) > 1]
+    sizes = parallel.sizes
     chips = f"{parallel.chips} {deployment.cluster.chip.title or deployment.cluster.chip.name}"
     return (
         f"{deployment.replicas} × {chips}{' (' + ', '.join(sizes) + ')' if sizes else ''} · "
