@@ -13,6 +13,7 @@ from sim.network import (
     all_gather,
     all_reduce,
     all_reduce_bound,
+    all_to_all,
     exchange_bound,
     expert_exchange,
     gather_bound,
@@ -114,10 +115,16 @@ def test_links_that_others_use_or_that_are_slower_never_make_a_collective_faster
         assert collective(of, n, message, taken).total >= collective(of, n, message).total
 
 
-SHARES = ["flagged_share", "copy_share", "one_shot_share", "two_shot_share", "exchange_share", "static_share"]
-RATES = ["exchange_core_rate", "reduction"]
-COSTS = ["ramp", "widening", "bulk_launches", "peer_share", "oversubscription", "shared"]
-STEPS = ["exchange_launches", "exchange_rank_step", "exchange_expert_step"]
+SHARES = [
+    "flagged_share", "copy_share", "one_shot_share", "two_shot_share", "exchange_share", "exchange_sum_share",
+    "static_share",
+]  # fmt: skip
+RATES = ["exchange_core_rate", "exchange_unpack_rate", "reduction"]
+COSTS = ["ramp", "widening", "bulk_launches", "direct_launches", "peer_share", "oversubscription", "shared"]
+STEPS = [
+    "exchange_launches", "exchange_rank_step", "exchange_expert_step", "exchange_message",
+    "exchange_send_passes", "exchange_sum_passes", "exchange_buffering", "exchange_first",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("figure", [*COSTS, *STEPS, *SHARES, *RATES])
@@ -134,8 +141,13 @@ def test_every_figure_of_a_link_slows_some_communication_and_speeds_up_none(figu
                 *(all_reduce(of, ranks, message, stack=kernels).total for ranks in (2, 8, 32)),
                 all_reduce(of, 8, message, stack=None).total,
                 *(all_gather(of, ranks, message).total for ranks in (8, 32)),
+                all_to_all(of, 8, message).total,
                 expert_exchange(of, 8, routed(tokens)).total,
-                expert_exchange(without_low_latency(of), 32, routed(tokens, 7.0, 3.0)).total,
+                expert_exchange(of, 8, routed(tokens, combine=True)).total,
+                *(
+                    expert_exchange(without_low_latency(of), 32, routed(tokens, 7.0, 3.0, combine=back)).total
+                    for back in (False, True)
+                ),
             ]
         )
 

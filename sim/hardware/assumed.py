@@ -221,11 +221,14 @@ def _of_links(low: float, value: float, high: float, why: str) -> Figure:
 
 
 _BOTH = "NCCL tables of A100 and H100 fitted together"
+_NORMAL = "fitted to DeepEP's normal kernels on 1-8 nodes of eight H100, aiconfigurator"
+_DIRECT = "fitted to DeepEP's low-latency kernels on 1-8 nodes of eight H100, aiconfigurator"
 LINK_RULES: dict[str, Figure] = {
     "ramp": _of_links(1.0, 1.6, 2.0, f"{_BOTH}; 2 is a pipeline of equal chunks"),
     "flagged_share": _of_links(0.4, 0.53, 0.6, f"{_BOTH}; a flag per four bytes of data halves the link"),
     "widening": _of_links(0.1, 0.25, 0.5, f"{_BOTH}; 0.15-0.4 of their latencies at 64 KiB"),
     "bulk_launches": _of_links(1.5, 2.9, 4, f"{_BOTH}; 14 µs on H100, 24 µs on A100"),
+    "direct_launches": _of_links(1.0, 1.35, 2.0, f"{_BOTH}; sooner than a ring's chunks"),
     "copy_share": _of_links(0.3, 0.45, 0.8, f"{_BOTH}; 495 GB/s on A100, 740 GB/s on H100, read and written"),
     "two_shot_share": _of_links(0.6, 0.82, 0.9, "two-shot all-reduce kernels on A100 and H100"),
     "exchange_launches": _of_links(
@@ -234,6 +237,11 @@ LINK_RULES: dict[str, Figure] = {
     "exchange_core_rate": Figure(
         28.7e9, BANDWIDTH, 18e9, 35e9, "assumption", "one SM of DeepEP's normal kernels on H100 and B200"
     ),
+    "exchange_message": Figure(0.098e-6, TIME, 0.05e-6, 0.2e-6, "assumption", _NORMAL),
+    "exchange_send_passes": _of_links(1.0, 1.29, 1.6, f"{_NORMAL}: a token is read once"),
+    "exchange_sum_passes": _of_links(2.0, 3.13, 4.5, f"{_NORMAL}: a result is read, added up and written"),
+    "exchange_buffering": _of_links(1.2, 1.74, 2.2, f"{_NORMAL}: one more buffer each way would be 2"),
+    "exchange_first": _of_links(3.0, 5.36, 8.0, f"{_NORMAL}: a core runs 4 to 8 such warps at once"),
 }
 """What a tier of any fabric is given."""
 
@@ -253,6 +261,8 @@ LOW_LATENCY_RULES: dict[str, Figure] = {
         0.001, 0.003, 0.005, "9 ns for each expert in DeepEP, a one-shot kernel 2.9-5 µs"
     ),
     "exchange_share": _of_links(0.45, 0.62, 0.8, "low-latency DeepEP on eight H100: 0.58 of the link"),
+    "exchange_sum_share": _of_links(0.7, 0.84, 1.0, _DIRECT),
+    "exchange_unpack_rate": Figure(4.3e9, BANDWIDTH, 2.5e9, 8e9, "assumption", _DIRECT),
 }
 """What a tier with low-latency kernels is given besides."""
 

@@ -36,6 +36,7 @@ class Tier:
         flagged_share: share of the achievable bandwidth left to words that carry an arrival flag each.
         widening: share of a flagged collective's latency that opening all channels adds.
         bulk_launches: fixed time of a collective in bulk, in `launch`es.
+        direct_launches: the same of a direct exchange, whose pieces wait for no ring.
         copy_share: share of the memory's bandwidth at which a chip copies its own part of a message.
         peer_share: what each further peer adds to a low-latency kernel, as a share of `low_latency`.
         one_shot_share: share of the achievable bandwidth at which a chip reads all its peers at once.
@@ -45,9 +46,16 @@ class Tier:
         exchange_launches: fixed time of a de-duplicating expert exchange, in `launch`es; of a tier between
             servers, for each doubling of them.
         exchange_core_rate: B/s that one core copies in it.
+        exchange_message: s of a core for each message it sends in it.
+        exchange_send_passes, exchange_sum_passes: passes over a token whatever its copies, to send it and to
+            read, add up and write a result.
+        exchange_buffering: work of a result that leaves its server, one buffer more each way.
+        exchange_first: a core's rate over that of the warp that handles one token.
         exchange_rank_step: what doubling the ranks adds to a low-latency exchange, in `low_latency`s.
         exchange_expert_step: what each expert adds to it, likewise.
         exchange_share: share of the achievable bandwidth left to messages of one token.
+        exchange_sum_share: of that, what is left to results, which are read and added up.
+        exchange_unpack_rate: B/s at which one core unpacks what arrives for an expert.
         pj_byte: J per byte that a chip sends, all hops to the receiver together.
 
     The figures of low-latency kernels are 0 where the fabric has none.
@@ -75,6 +83,7 @@ class Tier:
     flagged_share: float
     widening: float
     bulk_launches: float
+    direct_launches: float
     copy_share: float
     peer_share: float
     one_shot_share: float
@@ -83,9 +92,16 @@ class Tier:
     switch_shot_starts: float
     exchange_launches: float
     exchange_core_rate: float
+    exchange_message: float
+    exchange_send_passes: float
+    exchange_sum_passes: float
+    exchange_buffering: float
+    exchange_first: float
     exchange_rank_step: float
     exchange_expert_step: float
     exchange_share: float
+    exchange_sum_share: float
+    exchange_unpack_rate: float
     pj_byte: float = 0.0
 
 

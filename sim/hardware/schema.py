@@ -178,6 +178,7 @@ class TierProfile(Part):
     flagged_share: Share | None = None
     widening: NumberFigure | None = None
     bulk_launches: NumberFigure | None = None
+    direct_launches: NumberFigure | None = None
     copy_share: Share | None = None
     peer_share: NumberFigure | None = None
     one_shot_share: Share | None = None
@@ -186,9 +187,16 @@ class TierProfile(Part):
     switch_shot_starts: NumberFigure | None = None
     exchange_launches: NumberFigure | None = None
     exchange_core_rate: Speed | None = None
+    exchange_message: TimeFigure | None = None
+    exchange_send_passes: NumberFigure | None = None
+    exchange_sum_passes: NumberFigure | None = None
+    exchange_buffering: NumberFigure | None = None
+    exchange_first: NumberFigure | None = None
     exchange_rank_step: NumberFigure | None = None
     exchange_expert_step: NumberFigure | None = None
     exchange_share: Share | None = None
+    exchange_sum_share: Share | None = None
+    exchange_unpack_rate: Speed | None = None
 
 
 NOT_TIERS = frozenset({

@@ -2,7 +2,7 @@
 
   all-to-all   2·log2 n steps, S(n−1)/n sent, over `detour` links each in a ring or torus
 Pieces up to 16 KiB go flagged, larger ones in bulk, as the library's point-to-point transfers do: they
-start 1.35 launches after the call, sooner than a ring's chunks.
+start `direct_launches` after the call, sooner than a ring's chunks.
 
 Source: NCCL's NCCL_P2P_LL_THRESHOLD of 16 KiB (its documentation); the rest fitted as in `protocols`.
 """
@@ -18,7 +18,6 @@ from sim.network.link_time import LinkTime
 from sim.operators.quantities import Array
 
 FLAGGED_PIECES = 16 * 1024
-_BULK_LAUNCHES = 1.35
 _STEPS = 2
 
 
@@ -33,7 +32,7 @@ class DirectAllToAll:
         n = level.units
         steps = _STEPS * log2(n)
         sent, kept = message * (n - 1) / n * level.detour, message / n
-        late = replace(level, tier=replace(level.tier, bulk_launches=_BULK_LAUNCHES))
+        late = replace(level, tier=replace(level.tier, bulk_launches=level.tier.direct_launches))
         small = flagged(level, self.name, steps, message, sent, kept)
         large = bulk(late, self.name, steps, sent, kept)
         return _by_size(message / n <= FLAGGED_PIECES, small, large)
