@@ -16,17 +16,12 @@ import numpy as np
 
 from sim.validation.network import validate_network
 from sim.validation.operators import validate_operators
+from sim.validation.operators.bands import OPERATOR_CLASSES
 
 TARGET = Path(__file__).parent.parent / "hardware_profiles" / "model_error.yaml"
 EVERY = 5
 """Rows of the operator tables, of which one is taken."""
 DEVIATIONS = 1.6448536269514722
-CLASSES = {
-    "gemm": "gemm", "mla_bmm": "gemm", "elementwise": "elementwise", "moe": "experts",
-    "attn_prefill": "prefill", "attn_decode": "decode",
-    "mla_prefill": "latent_prefill", "mla_decode": "latent_decode",
-}  # fmt: skip
-"""Table → class of operators; whole attention modules are several operators and left out."""
 LEVELS = {
     "own": ("profile", ("a100", "h100")),
     "sample": ("profile", ("b200",)),
@@ -43,7 +38,7 @@ def main(folder: Path) -> None:
     tables = sorted(folder.glob("*.parquet"))
     logs = {name: _operators(tables, name) for name in {parameters for parameters, _ in LEVELS.values()}}
     links = _links(tables)
-    classes = [*dict.fromkeys(CLASSES.values())]
+    classes = [*dict.fromkeys(OPERATOR_CLASSES.values())]
     written, _, _ = TARGET.read_text(encoding="utf-8").partition("sigma:")
     lines = [*written.splitlines(), "sigma:"]
     for level, (parameters, chips) in LEVELS.items():
@@ -60,8 +55,8 @@ def _operators(tables: list[Path], parameters: str) -> Groups:
     for comparison in validate_operators(tables, parameters_name=parameters, every=EVERY).compared:
         logs = np.log(comparison.simulated / comparison.measured)
         for (table, *group), error in zip(comparison.groups.tolist(), logs.tolist(), strict=True):
-            if table in CLASSES:
-                found[CLASSES[table], *group].append(error)
+            if table in OPERATOR_CLASSES:
+                found[OPERATOR_CLASSES[table], *group].append(error)
     return found
 
 

@@ -26,7 +26,7 @@ from sim.operators.quantities import Array
 from sim.scenario.yaml_text import yaml_text
 from sim.timing.measured import PRICES
 from sim.timing.measured.bench import ARITHMETIC, Bench
-from sim.timing.measured.parameters import catalogue_name
+from sim.timing.measured.parameters import names_chip
 from sim.timing.measured.rows import Rows
 from sim.timing.measured.scope import in_scope
 from sim.timing.measured.tables import Measured, read_tables
@@ -68,7 +68,10 @@ def calibrate_rows(tables: Sequence[Measured], chip: str) -> tuple[Calibration, 
         if (rows := [r for table in c.tables for r in by_table.get(table, [])])
     ]
     if not found:
-        raise UserError(f"no row of these tables can calibrate {resolved.name}")
+        named = sorted({n for measured in tables for n in np.unique(measured.rows.words("chip")).tolist()})
+        raise UserError(
+            f"no row of these tables can calibrate {resolved.name} (chips they name: {', '.join(named)})"
+        )
     kernels = dict(cast("Mapping[str, object]", tree["kernels"]))
     for calibrated in found:
         for name, figure in calibrated.figures.items():
@@ -82,7 +85,7 @@ def _of_chip(rows: Rows, chip: Chip, skipped: Counter[str]) -> Rows:
         skipped[f"{rows.table}: not an operator of one chip"] += rows.n
         return rows.at(np.zeros(rows.n, np.bool_))
     names = rows.words("chip")
-    mine = np.isin(names, [n for n in np.unique(names).tolist() if (catalogue_name(n) or n) == chip.name])
+    mine = np.isin(names, [n for n in np.unique(names).tolist() if names_chip(n, chip.name)])
     types = [t for t, (_, _, arithmetic) in ARITHMETIC.items() if arithmetic in chip.compute.peak]
     mine &= np.isin(rows.words("dtype"), types)
     if left_out := int(rows.n - mine.sum()):

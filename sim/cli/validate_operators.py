@@ -1,5 +1,6 @@
 """`bandwall validate operators`: measured tables of single operators against the analytic model."""
 
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,6 +37,15 @@ ParameterChoice = Annotated[
         "family:CHIP (another chip's, the datasheet swapped), or a profile's FILE.",
     ),
 ]
+Samples = Annotated[
+    int,
+    typer.Option(
+        "--samples",
+        metavar="N",
+        min=0,
+        help="Draws of what is uncertain, for the share of rows within the model's P10 to P90; 0: none.",
+    ),
+]
 Every = Annotated[int, typer.Option("--every", metavar="N", min=1, help="Take every N-th row only.")]
 
 
@@ -43,6 +53,7 @@ def operators(
     tables: Tables,
     parameters: ParameterChoice = "profile",
     every: Every = 1,
+    samples: Samples = 0,
     json: JsonFile = None,
     html: HtmlFile = None,
 ) -> None:
@@ -52,7 +63,7 @@ def operators(
     from sim.validation.operators.steps import step_agreement
 
     require_outputs(None, json, html)
-    report = sim.validate_operators(tables, parameters_name=parameters, every=every)
+    report = sim.validate_operators(tables, parameters_name=parameters, every=every, samples=samples)
     write_json(json, report.to_json())
     if html is not None:
         write_page(html, sim.html_operators(report))
@@ -80,8 +91,10 @@ def _print_errors(out: "Console", title: str, keys: "Sequence[str]", groups: "It
             f"{group.n:,}",
             *(significant(error) for error in (group.mape, group.median_ape, group.p90_ape)),
             f"{group.bias:+.1f}",
+            *(() if isnan(group.within) else (f"{100 * group.within:.0f}",)),
         )
         for group in groups
     ]
-    columns = (*keys, "n", "mean error %", "median", "90 %", "bias")
-    out.print(table(title, columns, rows, "l" * len(keys) + "r" * 5))
+    drawn = bool(rows) and len(rows[0]) > len(keys) + 5
+    columns = (*keys, "n", "mean error %", "median", "90 %", "bias", *(("in band %",) if drawn else ()))
+    out.print(table(title, columns, rows, "l" * len(keys) + "r" * (len(columns) - len(keys))))

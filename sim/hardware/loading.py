@@ -11,13 +11,15 @@ from sim.hardware.resolve import resolve_chip, resolve_cluster
 from sim.hardware.schema import ChipProfile, ClusterProfile
 
 
-def load_chip(name_or_path: str, base: Path | None = None) -> tuple[Chip, list[Assumption]]:
-    """A chip with every figure at its value, and the figures.
+def load_chip(
+    name_or_path: str, base: Path | None = None, resolution: Resolution | None = None
+) -> tuple[Chip, list[Assumption]]:
+    """A chip with every figure at its value, or at the resolution's draw, and the figures.
 
     Raises:
         UserError: for an unknown name or a faulty profile.
     """
-    resolution = Resolution()
+    resolution = Resolution() if resolution is None else resolution
     chip = resolve_chip(ChipProfile.model_validate(read_chip(name_or_path, base)), resolution)
     return chip, resolution.assumptions
 
@@ -33,12 +35,12 @@ def load_cluster(name_or_path: str, base: Path | None = None) -> tuple[Cluster, 
     return cluster, resolution.assumptions
 
 
-def load_family(name: str) -> tuple[KernelFamily, list[Assumption]]:
-    """A shipped family's kernel parameters with every figure at its value, and the figures.
+def load_family(name: str, resolution: Resolution | None = None) -> tuple[KernelFamily, list[Assumption]]:
+    """A shipped family's kernel parameters with every figure at its value, or at the draw, and the figures.
 
     Raises:
         UserError: for an unknown name.
     """
-    resolution = Resolution("kernels")
+    resolution = (Resolution() if resolution is None else resolution).within("kernels")
     kernels = resolve_kernels(name, Kernels.model_validate(read_family(name)), resolution)
     return kernels, resolution.assumptions

@@ -7,6 +7,7 @@ sim.hardware.stacks), with the parameters the comparison may use.
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from sim.timing.measured.parameters import Parameters, parameters
 from sim.timing.measured.rows import Rows
 from sim.timing.measured.scope import in_scope
 from sim.timing.measured.tables import read_tables
+from sim.validation.operators.bands import DrawnChip
 from sim.validation.operators.report import Comparison, OperatorReport, report
 from sim.validation.operators.steps import step_sums
 
@@ -25,7 +27,7 @@ MICROSECOND = 1e-6
 
 
 def validate_operators(
-    tables: Sequence[str | Path], *, parameters_name: str = "profile", every: int = 1
+    tables: Sequence[str | Path], *, parameters_name: str = "profile", every: int = 1, samples: int = 0
 ) -> OperatorReport:
     """Prices every row of the tables and compares.
 
@@ -33,6 +35,7 @@ def validate_operators(
         tables: files, or tables of an installed package (sim.timing.measured.tables).
         parameters_name: which kernel parameters may be used (sim.timing.measured.parameters).
         every: take every n-th row only, and compose no steps of the few.
+        samples: draws of every figure, for the share of rows within the model's P10 to P90; 0 for none.
     Raises:
         UserError: for a table that cannot be understood, unknown parameters, without pyarrow.
     """
@@ -40,17 +43,24 @@ def validate_operators(
     skipped: Counter[str] = Counter()
     compared: list[Comparison] = []
     whole: list[Rows] = []
+    drawn = cache(partial(DrawnChip, chosen, samples)) if samples else None
     for measured in (table for named in tables for table in read_tables(named)):
         if measured.outliers:
             skipped["flagged as an outlier of its series"] += measured.outliers
         rows = measured.rows.at(np.arange(0, measured.rows.n, every))
-        compared += compare(rows, measured.name, chosen, skipped)
+        compared += compare(rows, measured.name, chosen, skipped, drawn)
         whole.append(measured.rows)
     steps = step_sums(whole, chosen) if every == 1 else []
     return report(chosen.name, chosen.text, compared, steps, skipped)
 
 
-def compare(rows: Rows, source: str, chosen: Parameters, skipped: Counter[str]) -> list[Comparison]:
+def compare(
+    rows: Rows,
+    source: str,
+    chosen: Parameters,
+    skipped: Counter[str],
+    drawn: Callable[[str], DrawnChip] | None = None,
+) -> list[Comparison]:
     """The rows of one table that can be compared, chip by chip; the others are counted in `skipped`."""
     price = PRICES.get(rows.table)
     if price is None:
@@ -61,7 +71,7 @@ def compare(rows: Rows, source: str, chosen: Parameters, skipped: Counter[str]) 
     return [
         found
         for (chip,), places in rows.alike("chip")
-        if (found := _on_chip(str(chip), rows.at(places), source, price, chosen, skipped)) is not None
+        if (found := _on_chip(str(chip), rows.at(places), source, price, chosen, skipped, drawn)) is not None
     ]
 
 
@@ -72,6 +82,7 @@ def _on_chip(
     price: Callable[[Rows, Bench], Array],
     chosen: Parameters,
     skipped: Counter[str],
+    drawn: Callable[[str], DrawnChip] | None,
 ) -> Comparison | None:
     bench = chosen.bench(chip)
     if bench is None:
@@ -82,10 +93,9 @@ def _on_chip(
             absent = rows.words("dtype") == dtype
             skipped[f"{bench.chip.name} has no arithmetic for {dtype}"] += int(absent.sum())
             rows = rows.at(~absent)
-    simulated = price(rows, bench)
-    return Comparison(
-        source, rows, _groups(rows, bench.chip.name), MICROSECOND * rows.numbers("latency_us"), simulated
-    )
+    simulated, measured = price(rows, bench), MICROSECOND * rows.numbers("latency_us")
+    held = None if drawn is None else drawn(chip).holds(rows, price, measured)
+    return Comparison(source, rows, _groups(rows, bench.chip.name), measured, simulated, held)
 
 
 def _groups(rows: Rows, chip: str) -> np.ndarray[tuple[int, int], np.dtype[np.str_]]:

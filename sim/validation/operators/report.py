@@ -20,7 +20,8 @@ class Comparison:
     """Rows of one table with what was simulated, in seconds.
 
     Attributes:
-        source: the table's file; groups: (operator, chip, dtype, stack) of each row.
+        source: the table's file; groups: (operator, chip, dtype, stack) of each row; held: whether it lies
+            within the model's P10 to P90, None where nothing was drawn.
     """
 
     source: str
@@ -28,6 +29,7 @@ class Comparison:
     groups: NDArray[np.str_]
     measured: Array
     simulated: Array
+    held: NDArray[np.bool_] | None = None
 
     @property
     def error(self) -> Array:
@@ -98,12 +100,14 @@ def _agreement(compared: Sequence[Comparison], keys: Sequence[int]) -> tuple[Agr
         return ()
     keyed = np.concatenate([comparison.groups[:, list(keys)] for comparison in compared])
     error = np.concatenate([comparison.error for comparison in compared])
+    held = np.concatenate([np.full(c.rows.n, np.nan) if c.held is None else c.held for c in compared])
     names, which = np.unique(keyed, axis=0, return_inverse=True)
     order = np.argsort(which.ravel(), kind="stable")
     ends = np.cumsum(np.bincount(which.ravel()))[:-1]
+    inside = (float(part.mean()) for part in np.split(held[order], ends))
     found = [
-        statistics(dict(zip((KEYS[k] for k in keys), name.tolist(), strict=True)), group, float("nan"))
-        for name, group in zip(names, np.split(error[order], ends), strict=True)
+        statistics(dict(zip((KEYS[k] for k in keys), name.tolist(), strict=True)), group, within)
+        for name, group, within in zip(names, np.split(error[order], ends), inside, strict=True)
     ]
     return tuple(sorted(found, key=lambda a: -a.mape))
 
