@@ -174,12 +174,14 @@ class Engine:
 
     def advance(self, to: float) -> None:
         """Run every call before `to` and deliver every batch that has ended by then."""
+        due = self._due()
         while True:
-            self._run(min(to, self._due()))
+            self._run(due if due < to else to)
             due = self._due()
             if due > to or due == inf:
                 return
             self._happen(due)
+            due = self._due()
 
     def expect(self, time: float, action: Callable[[], None]) -> None:
         """Something that the scheduler waits for happens at `time`, not before now."""
@@ -188,9 +190,12 @@ class Engine:
 
     def _due(self) -> float:
         """When the next thing happens that the engine does not decide itself; infinite for nothing."""
-        due = self.inbox[0][0] if self.inbox else inf
-        if self.front_end is not None and self.front_end.taken:
-            due = min(due, self.front_end.taken[0][0])
+        due = inf
+        if self.front_end is not None:
+            if self.inbox:
+                due = self.inbox[0][0]
+            if self.front_end.taken:
+                due = min(due, self.front_end.taken[0][0])
         return min(due, self.expected[0][0]) if self.expected else due
 
     def _happen(self, due: float) -> None:

@@ -211,7 +211,7 @@ class Scheduler:
                     continue
                 self.blocked = True
                 return
-            past = self.past(request, hit)
+            past = hit.blocks * self.size if self.tiers is None else self.past(request, hit)
             new = known - past
             if cap and new > cap:
                 new = cap
@@ -354,7 +354,8 @@ class Scheduler:
         table = book.table[request]
         if table is not None and self.caching:
             self.cache.register(table, filled // self.size)
-        self.offer(request, filled)
+        if self.tiers is not None:
+            self.offer(request, filled)
 
     def offer(self, request: int, filled: int) -> None:
         """Lower tiers may write the blocks that `filled` tokens fill."""
