@@ -1,6 +1,7 @@
 """Measured serving cases: read as they are, built as they were measured, compared honestly."""
 
 import csv
+import gzip
 import io
 import json
 import os
@@ -174,7 +175,7 @@ def test_copies_of_a_dense_model_are_replicas_of_which_one_is_simulated(tmp_path
     ("changes", "why"),
     [
         ({"workload": {"kv_offload": "LMCache"}}, "size of the KV offload not stated"),
-        ({"category_label": "c5 agentic trace replay"}, "needs serving-at-scale: agentic replay"),
+        ({"category_label": "c5 agentic trace replay"}, "turns of the replayed agents not at hand"),
         ({"category_label": "d2 production"}, "needs serving-at-scale: production"),
         ({"workload": {"num_scheduler_steps": "15"}}, "multi-step"),
         ({"model": "NoSuchModel"}, "model NoSuchModel is not in the catalogue"),
@@ -528,3 +529,32 @@ def test_experts_run_the_kernels_that_the_harness_asks_for(
         tmp_path, model=model, gpu=gpu, hardware=gpu, n_devices=8, precision={"weights": weights}
     )
     assert elsewhere.scenario.spec.deployment.engine.backends == {}
+
+
+def sweep(folder: Path, **workload: object):
+    """A case of InferenceX's sweep over conversations, with one recorded request."""
+    raw = folder / "client_metrics.csv.gz"
+    columns = "start_time_ms,ttft_ms,tpot_ms,latency_ms,input_num_tokens,output_num_tokens,conversation_id"
+    raw.write_bytes(gzip.compress(f"{columns}\n0,30,7,300,200,40,a\n400,30,7,300,260,40,a\n".encode()))
+    return built(
+        folder,
+        category_label="c4 multi-turn with prefix cache",
+        source={"doc": "SemiAnalysisAI/InferenceX (git history)"},
+        gpu="B200",
+        hardware="B200",
+        n_devices=4,
+        parallelism={"tp": 4},
+        workload={"prefix_cache": "on", "kv_offload": "native CPU offload, see command"} | workload,
+        raw=raw.name,
+    )
+
+
+def test_conversations_run_with_the_store_and_the_kernels_of_their_sweep(tmp_path):
+    """1,000 GiB over four ranks; attention without Blackwell's matrix instructions; no graphs in prefill."""
+    spec = sweep(tmp_path).scenario.spec.deployment
+    assert spec.kv_offload is not None
+    assert spec.kv_offload.dram is not None
+    assert spec.kv_offload.dram.capacity.value == 250 * 2**30
+    assert not spec.engine.piecewise_graphs
+    assert set(spec.engine.maturity) == {"attn_decode", "attn_prefill"}
+    assert sweep(tmp_path, kv_offload=None).scenario.spec.deployment.kv_offload is None

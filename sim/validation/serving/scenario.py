@@ -75,7 +75,7 @@ def needs(case: MeasuredCase) -> str | None:
     if (stated_drafter(case) or "mtp") != "mtp":
         return "size of the draft model not known"
     if case.label[:2] == "c5":
-        return f"{AT_SCALE}: agentic replay"
+        return "turns of the replayed agents not at hand"
     if not offload_size_known(case):
         return "size of the KV offload not stated"
     if case.label[:2] == "d2":
