@@ -234,6 +234,26 @@ def test_windows_and_states_are_charged_once_per_sequence_and_only_full_layers_p
     assert more.sequence_blocks == -(-int(more.stages[0].sequence) // int(more.stages[0].block))
 
 
+def test_without_a_hybrid_cache_every_layer_keeps_every_token():
+    model = load_model("gpt-oss-120b")
+    hybrid, whole = (
+        memory_map(on(H200, "fp4", model, engine={"disable_hybrid_kv_cache_manager": off}))
+        for off in (False, True)
+    )
+    assert hybrid.sequence_blocks > 0
+    assert whole.sequence_blocks == 0
+    assert whole.stages[0].block == pytest.approx(
+        2 * hybrid.stages[0].block
+    )  # every second layer has a window
+    assert whole.kv_tokens < hybrid.kv_tokens
+
+
+@pytest.mark.parametrize(("family", "whole"), [("vllm", False), ("sglang", False), ("trtllm", True)])
+def test_unasked_tensorrt_llm_alone_keeps_tokens_beyond_a_window(family, whole):
+    spec = DeploymentSpec.model_validate({"engine": {"family": family}})
+    assert spec.engine.disable_hybrid_kv_cache_manager == whole
+
+
 def test_without_a_layer_that_keeps_every_token_the_widest_window_grows():
     stage = pool(on(H100, "bf16", windowed_model(0, [128, 512], 0))).stages[0]
     per_layer = 2 * (64 + 64) * 2

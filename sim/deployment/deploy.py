@@ -242,6 +242,7 @@ def _limits(engine: EngineSpec, context: int) -> EngineLimits:
         watermark=engine.watermark,
         scheduler_reserve_full_isl=engine.scheduler_reserve_full_isl,
         long_prefill_token_threshold=engine.long_prefill_token_threshold,
+        disable_hybrid_kv_cache_manager=engine.disable_hybrid_kv_cache_manager,
         expand_mla=engine.expand_mla,
         stack=engine.stack,
     )

@@ -123,6 +123,7 @@ class EngineLimits:
     watermark: float
     scheduler_reserve_full_isl: bool
     long_prefill_token_threshold: int
+    disable_hybrid_kv_cache_manager: bool
     expand_mla: bool
     stack: str
 

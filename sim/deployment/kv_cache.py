@@ -35,12 +35,19 @@ class CacheGrowth:
 
 
 def cache_growth(
-    layers: Iterable[Layer], kv_type: str, tp: int, expand_mla: bool, index_fp8: bool = False
+    layers: Iterable[Layer],
+    kv_type: str,
+    tp: int,
+    expand_mla: bool,
+    index_fp8: bool = False,
+    *,
+    keep_windows: bool = True,
 ) -> CacheGrowth:
     """The cache of these layers on one tensor-parallel rank, by the way it grows.
 
     Args:
         index_fp8: an indexer's keys are fp8 whatever the others' type.
+        keep_windows: layers with a window keep that alone; otherwise every token, as full ones do.
     """
     per_value = bytes_per_value(kv_type)
     per_token = state = 0.0
@@ -54,7 +61,7 @@ def cache_growth(
         if isinstance(attention, Mla) and attention.indexer is not None:
             keys = attention.indexer.head_dim
             size += count * (index_key_bytes(keys) if index_fp8 else keys * per_value)
-        if attention.window is None:
+        if attention.window is None or not keep_windows:
             per_token += size
         else:
             windows[attention.window] = windows.get(attention.window, 0.0) + size

@@ -144,6 +144,7 @@ def _growth(deployment: Deployment, layers: tuple[Layer, ...], last: bool) -> Ca
         parallel.tp,
         deployment.engine.expand_mla,
         "fp8" in deployment.cluster.chip.compute.peak,
+        keep_windows=not deployment.engine.disable_hybrid_kv_cache_manager,
     )
 
 

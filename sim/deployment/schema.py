@@ -318,6 +318,9 @@ class EngineSpec(BaseModel):
         "all to every chip, all_to_all (DeepEP and its kin) each to the chips of its experts; auto: "
         "all_to_all where experts span servers, else allgather_reducescatter"
     )
+    disable_hybrid_kv_cache_manager: Switch = Field(
+        description="layers with a sliding window keep every token in the KV cache, not the window alone"
+    )
     expand_mla: Switch = Field(description="cache full keys and values of MLA heads instead of the latent")
     stack: str = Field(
         description="software stack whose kernels run (hardware_profiles/stacks); none: the chip family's"
