@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sim.planning.plan.result import PlanResult
     from sim.planning.review.question import scenario_for
     from sim.planning.review.review import Review, review
+    from sim.planning.run_cost import run_cost
     from sim.planning.sweep.result import SweepResult
     from sim.planning.sweep.run import sweep
     from sim.planning.teacher.corpus import Corpus, corpus
@@ -128,6 +129,7 @@ _HOME = {
     "plan": "sim.planning.plan.plan",
     "pools": "sim.planning.teacher.pools",
     "review": "sim.planning.review.review",
+    "run_cost": "sim.planning.run_cost",
     "scenario_for": "sim.planning.review.question",
     "sensitivity": "sim.planning.uncertainty.study",
     "simulate": "sim.scenario.simulation",
@@ -202,6 +204,7 @@ __all__ = [
     "plan",
     "pools",
     "review",
+    "run_cost",
     "scenario_for",
     "sensitivity",
     "simulate",

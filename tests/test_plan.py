@@ -279,7 +279,7 @@ def test_percentile_bounds_alone_make_a_plan():
         ({"slo": None}, "needs 'slo' or 'percentiles'"),
         ({"percentiles": {"p98_ttft": "1 s"}}, "is no percentile"),
         ({"candidates": ["h100-hgx", "h100-hgx"]}, "the same name"),
-        ({"candidates": ["h100-hgxx"]}, "did you mean 'h100-hgx'?"),
+        ({"candidates": ["h100-hgxx"]}, "plan.yaml: candidates: unknown cluster 'h100-hgxx'; did you mean"),
         (
             {"workload": SMALL_PLAN["workload"] | {"arrivals": {"process": "closed", "concurrency": 4}}},
             "no rate",

@@ -284,6 +284,7 @@ def test_the_command_ranks_factors_and_draws_them(method, tmp_path, capsys):
         (["--method", "tornados"], "did you mean 'tornado'?"),
         (["--output", "p99_tpot"], "did you mean 'p99_tpot_ms'?"),
         (["--vary", "seed"], "write PATH=LOW..HIGH"),
+        (["--vary", "workload.num_request=1..2"], "--vary workload.num_request=2: workload has no"),
     ],
 )
 def test_a_faulty_study_ends_in_one_sentence(arguments, said, tmp_path, capsys):

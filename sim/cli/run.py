@@ -6,12 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sim.cli.options import FidelityName, HtmlFile, JsonFile, ScenarioFile, Sets, TimelineFile, overrides
-from sim.cli.output import console, require_outputs, write_json, write_page
+from sim.cli.output import console, require_outputs, table, write_json, write_page
 from sim.cli.sensitivity import Vary, print_spread, varied
 from sim.cli.sweep import progress_bar
+from sim.cli.wording import significant
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from sim import Outcome
+    from sim.planning.money import Ownership, Rental
+    from sim.planning.run_cost import RunCost
 
 SeedNumber = Annotated[
     int | None, typer.Option("--seed", help="The same as --set seed=…", show_default=False)
@@ -42,6 +47,18 @@ Draws = Annotated[
 ]
 
 
+MoneyForm = Annotated[
+    str | None,
+    typer.Option(
+        "--money",
+        metavar="FORM",
+        help="What the fleet costs, in USD and KRW: rental, ownership, or a file with the fields of a plan's "
+        "'money'.",
+        show_default=False,
+    ),
+]
+
+
 def run(
     scenario: ScenarioFile,
     sets: Sets = None,
@@ -54,6 +71,7 @@ def run(
     timeline: TimelineFile = None,
     uncertainty: Draws = None,
     vary: Vary = None,
+    money: MoneyForm = None,
 ) -> None:
     """Simulate serving a scenario: throughput, latency, goodput, and which resource bounds them."""
     import sim
@@ -64,8 +82,13 @@ def run(
         from sim.metrics import require_request_format
 
         require_request_format(requests)
-    outcome = sim.simulate(sim.load(scenario, overrides(sets, fidelity, seed)))
+    loaded = sim.load(scenario, overrides(sets, fidelity, seed))
+    terms = None if money is None else _terms(money)
+    outcome = sim.simulate(loaded)
     record = outcome.to_json()
+    cost = None if terms is None else sim.run_cost(outcome, terms)
+    if cost is not None:
+        record = record | {"money": cost.to_json()}
     spread = None
     if uncertainty is not None:
         with progress_bar("draws") as progress:
@@ -80,10 +103,29 @@ def run(
     thinned = sim.write_run_trace(outcome, timeline) if timeline is not None else ()
     out = console(json)
     print_outcome(out, outcome)
+    if cost is not None:
+        _print_cost(out, cost)
     for sentence in thinned:
         out.print(f"{timeline}: {sentence}", markup=False)
     if spread is not None:
         print_spread(out, spread)
+
+
+def _terms(text: str) -> "Rental | Ownership":
+    from sim.planning.run_cost import read_money  # with all that only money needs
+
+    return read_money(text)
+
+
+def _print_cost(out: "Console", cost: "RunCost") -> None:
+    fleet = cost.bill
+    rows = [(f"{cause}, an hour", usd) for cause, usd in fleet.parts.items()]
+    rows += [("in all, an hour", fleet.usd_per_hour)] if len(rows) > 1 else []
+    rows += [] if cost.usd_per_million is None else [("1M output tokens", cost.usd_per_million)]
+    shown = [(title, significant(usd), f"{usd * fleet.krw_per_usd:,.0f}") for title, usd in rows]
+    out.print(table("What the fleet costs", ("", "USD", "KRW"), shown, "lrr"))
+    racks = "one rack" if fleet.racks == 1 else f"{fleet.racks} racks"
+    out.print(f"{significant(fleet.watts / 1e3)} kW at the meter, {racks}", markup=False)
 
 
 def _write_resolved(outcome: "Outcome", json: str | None, resolved: Path | None) -> None:

@@ -22,6 +22,7 @@ from sim.documents import WRITTEN
 from sim.errors import UserError
 from sim.figures import Figure, HourlyPriceFigure, NumberFigure, PowerFigure, PriceFigure, Resolution
 from sim.hardware.chip import Chip
+from sim.hardware.cluster import Cluster
 from sim.units import NUMBER, POWER, USD
 
 HOURS_PER_YEAR = 8760.0
@@ -139,8 +140,8 @@ def check_price(money: Rental | Ownership, chip: Chip) -> None:
         field = "price.rental" if rental else "price.capex"
         other = "ownership" if rental else "rental"
         raise UserError(
-            f"the price of chip {chip.name} is not known ({field}); state it with the candidate's set "
-            f"(cluster.chip.{field}=…) or choose money: {{form: {other}}}"
+            f"the price of chip {chip.name} is not known ({field}); state it by --set, or the set of a "
+            f"candidate (cluster.chip.{field}=…), or choose money: {{form: {other}}}"
         )
 
 
@@ -182,6 +183,30 @@ def bill(
         "racks": racks * within.take("rack_month", site.rack_month) / HOURS_PER_MONTH,
     }
     return Bill(sum(parts.values()), parts, watts, racks, rate)
+
+
+def cluster_bill(
+    money: Rental | Ownership,
+    cluster: Cluster,
+    chips: int,
+    watts: float | None,
+    resolution: Resolution,
+    spare_servers: int = 0,
+) -> Bill:
+    """The bill of chips of a cluster.
+
+    Args:
+        watts: mean power of a busy chip and its share of the server; None: at design power.
+    """
+    busy = cluster.chip.power.tdp + cluster.overhead_power if watts is None else watts
+    idle = cluster.chip.power.idle + cluster.overhead_power
+    return bill(money, cluster.chip, chips, cluster.server, busy, idle, resolution, spare_servers)
+
+
+def added(a: Bill, b: Bill) -> Bill:
+    """Two fleets as one."""
+    parts = {cause: a.parts.get(cause, 0.0) + b.parts.get(cause, 0.0) for cause in {**a.parts, **b.parts}}
+    return Bill(a.usd_per_hour + b.usd_per_hour, parts, a.watts + b.watts, a.racks + b.racks, a.krw_per_usd)
 
 
 def billed_chips(money: Rental | Ownership, chips: int, server: int) -> int:

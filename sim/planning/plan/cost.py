@@ -5,7 +5,7 @@ from functools import reduce
 
 from sim.figures import Resolution
 from sim.hardware.cluster import Cluster
-from sim.planning.money import Bill, Ownership, Rental, bill
+from sim.planning.money import Bill, Ownership, Rental, added, cluster_bill
 from sim.planning.plan.unit import Unit
 
 
@@ -24,33 +24,15 @@ def fleet_bill(
         resolution: resolves the figures of money; spares: servers beside those of each pool.
     """
     resolution = Resolution("money") if resolution is None else resolution
+    beside = spares or [0] * len(unit.pools)
     bills = [
-        bill(
-            money,
-            pool.cluster.chip,
-            replicas * pool.chips,
-            pool.cluster.server,
-            _busy(pool.cluster) if watts is None else watts,
-            pool.cluster.chip.power.idle + pool.cluster.overhead_power,
-            resolution,
-            spare,
-        )
-        for pool, spare in zip(unit.pools, spares or [0] * len(unit.pools), strict=True)
+        cluster_bill(money, pool.cluster, replicas * pool.chips, watts, resolution, spare)
+        for pool, spare in zip(unit.pools, beside, strict=True)
     ]
-    return reduce(_added, bills)
+    return reduce(added, bills)
 
 
 def chip_hour(money: Rental | Ownership, cluster: Cluster) -> float:
     """USD per hour of a chip at design power, where servers are full."""
-    idle, watts = cluster.chip.power.idle + cluster.overhead_power, _busy(cluster)
-    full = bill(money, cluster.chip, cluster.server, cluster.server, watts, idle, Resolution("money"))
+    full = cluster_bill(money, cluster, cluster.server, None, Resolution("money"))
     return full.usd_per_hour / cluster.server
-
-
-def _busy(cluster: Cluster) -> float:
-    return cluster.chip.power.tdp + cluster.overhead_power
-
-
-def _added(a: Bill, b: Bill) -> Bill:
-    parts = {cause: a.parts.get(cause, 0.0) + b.parts.get(cause, 0.0) for cause in {**a.parts, **b.parts}}
-    return Bill(a.usd_per_hour + b.usd_per_hour, parts, a.watts + b.watts, a.racks + b.racks, a.krw_per_usd)

@@ -68,9 +68,11 @@ def scenario_in(question: Question) -> Scenario:
         UserError: for a faulty candidate, model or workload, or arrivals whose rate cannot be varied.
     """
     spec, chosen, base, name = question.spec, question.chosen, question.base, question.name
-    engine = engine_of(
-        ChipProfile.model_validate(read_cluster(chosen.cluster, base)["chip"]), spec.engine, chosen.engine
-    )
+    try:
+        profile = ChipProfile.model_validate(read_cluster(chosen.cluster, base)["chip"])
+    except UserError as error:
+        raise UserError(f"{name}: candidates: {error}") from None
+    engine = engine_of(profile, spec.engine, chosen.engine)
     tree: dict[str, object] = {
         "model": spec.model,
         "cluster": chosen.cluster,

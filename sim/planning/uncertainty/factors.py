@@ -18,6 +18,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.errors import UserError
 from sim.figures import Figure
 from sim.hardware.model_error import PATH as MODEL_ERROR
 from sim.planning.evaluate import Task
@@ -73,11 +74,20 @@ def factors(scenario: Scenario, vary: Mapping[str, Range] | None = None) -> tupl
         UserError: for a scenario whose layout is impossible.
     """
     varied = dict(vary or {})
+    for path, each in varied.items():
+        _check_varied(scenario, f"{path}={each.at(0.5)}")
     found = (*ranged(prepare(scenario.drawn({})).figures), *_load(scenario.tree["workload"], "workload"))
     return (
         *(factor for factor in found if factor.name not in varied),
         *(Factor(path, None, each, "varied") for path, each in varied.items()),
     )
+
+
+def _check_varied(scenario: Scenario, override: str) -> None:
+    try:
+        scenario.changed([override])
+    except UserError as error:
+        raise UserError(str(error).replace("--set ", "--vary ", 1)) from None
 
 
 def _load(node: object, path: str) -> Iterator[Factor]:
