@@ -199,9 +199,9 @@ def test_mean_lengths_are_uncertain_unless_the_user_says_how(scenario):
 
 
 def test_what_a_user_varies_is_drawn_like_a_figure(scenario):
-    path = "workload.prompt_tokens.mean"
-    found = sim.uncertainty(scenario, 8, vary={path: "x0.2..x5"}, backend="serial")
-    assert found.influences["p99_ttft_ms"][0].factor == path
+    path = "workload.output_tokens.value"
+    found = sim.uncertainty(scenario, 16, vary={path: "x0.2..x5"}, backend="serial")
+    assert found.influences["p99_e2el_ms"][0].factor == path
 
 
 def test_draws_that_do_not_fit_are_counted_and_left_out(tmp_path):
