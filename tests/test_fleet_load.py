@@ -138,7 +138,9 @@ def test_fairness_holds_within_a_priority_and_the_urgent_go_first():
 
 
 def test_what_ended_is_known_with_the_next_report_and_what_was_sent_at_once():
-    view = ReportedReplicas(2, [10, 20, 30], 0.5, (), lambda: 0.0, lambda: [0, 0], None)
+    view = ReportedReplicas(
+        2, [10, 20, 30], 0.5, (), draw=lambda: 0.0, held=lambda: [0, 0], prompts=None, known=lambda _: []
+    )
     view.sent(0, 1)
     view.sent(2, 1)
     view.ended(2, 1, 0.7)
