@@ -60,13 +60,41 @@ def explain(
 
 
 def _print_step(out: "Console", explanation: "Explanation") -> None:
-    from sim.scenario.measured import priced_as, priced_by
-
     step, batch = explanation.step, explanation.step.batch
-    measured = explanation.scenario.spec.fidelity == "tables"
     out.print(f"{explanation.scenario.name}: {layout(explanation.deployment)}", markup=False)
     chunks = "".join(f", a prefill chunk of {new:,} tokens after {past:,}" for new, past in batch.chunks)
     out.print(f"{batch.decodes} decodes reading {explanation.context:,} tokens each{chunks}\n", markup=False)
+    _print_operators(out, explanation)
+    _print_kernels(out, explanation)
+    _print_dram(out, explanation)
+    totals = [
+        ("step time", f"{significant(step.total * 1e3)} ms"),
+        ("sum of operator bounds", f"{significant(step.serial * 1e3)} ms"),
+        ("busiest resource alone", f"{significant(step.light * 1e3)} ms"),
+        ("output tokens per user", f"{significant(explanation.tokens_per_s_per_user)} /s"),
+        ("output tokens per chip", f"{significant(explanation.tokens_per_s_per_chip)} /s"),
+        ("MFU, MBU", f"{percent(explanation.mfu)}, {percent(explanation.mbu)}"),
+    ]
+    totals += [
+        (f"energy of a chip, {state}", f"{significant(joules)} J")
+        for state, joules in explanation.energy.items()
+    ]
+    if explanation.joules_per_output_token:
+        totals.append(("an output token", f"{significant(explanation.joules_per_output_token)} J"))
+    causes = [
+        (cause, f"{significant(seconds * 1e6)} µs", percent(seconds / step.total))
+        for cause, seconds in explanation.attribution.items()
+    ]
+    whole = ("the step", f"{significant(step.total * 1e6)} µs", percent(1.0))
+    shares = table("Where its time goes", ("", "", ""), [*causes, whole])
+    out.print(side_by_side([table("The step", ("", ""), totals)], [shares]))
+
+
+def _print_operators(out: "Console", explanation: "Explanation") -> None:
+    from sim.scenario.measured import priced_as, priced_by
+
+    step = explanation.step
+    measured = explanation.scenario.spec.fidelity == "tables"
     rows = [
         (
             operator.name,
@@ -101,29 +129,6 @@ def _print_step(out: "Console", explanation: "Explanation") -> None:
     out.print(table("One step on the slowest chip", columns, rows, "lllrrrrrrrrl"[: len(columns)]))
     if measured:
         out.print(f"{priced_by(explanation.priced_by)}\n", markup=False)
-    _print_kernels(out, explanation)
-    _print_dram(out, explanation)
-    totals = [
-        ("step time", f"{significant(step.total * 1e3)} ms"),
-        ("sum of operator bounds", f"{significant(step.serial * 1e3)} ms"),
-        ("busiest resource alone", f"{significant(step.light * 1e3)} ms"),
-        ("output tokens per user", f"{significant(explanation.tokens_per_s_per_user)} /s"),
-        ("output tokens per chip", f"{significant(explanation.tokens_per_s_per_chip)} /s"),
-        ("MFU, MBU", f"{percent(explanation.mfu)}, {percent(explanation.mbu)}"),
-    ]
-    totals += [
-        (f"energy of a chip, {state}", f"{significant(joules)} J")
-        for state, joules in explanation.energy.items()
-    ]
-    if explanation.joules_per_output_token:
-        totals.append(("an output token", f"{significant(explanation.joules_per_output_token)} J"))
-    causes = [
-        (cause, f"{significant(seconds * 1e6)} µs", percent(seconds / step.total))
-        for cause, seconds in explanation.attribution.items()
-    ]
-    whole = ("the step", f"{significant(step.total * 1e6)} µs", percent(1.0))
-    shares = table("Where its time goes", ("", "", ""), [*causes, whole])
-    out.print(side_by_side([table("The step", ("", ""), totals)], [shares]))
 
 
 def _print_kernels(out: "Console", explanation: "Explanation") -> None:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field, model_validator
 from sim import documents
 from sim.documents import WRITTEN
 from sim.metrics import SloSpec
+from sim.planning.loadless import refuse_load
 from sim.planning.money import Money, Rental
 from sim.units import Seconds
 from sim.workload.arrivals.gamma import Variation
@@ -67,9 +68,7 @@ class NationalSpec(BaseModel):
 
     @model_validator(mode="after")
     def _the_rest_is_here(self) -> Self:
-        for name in ("workload", "clients", "slo", "seed"):
-            if name in self.scenario:
-                raise ValueError(f"'scenario.{name}' cannot be given: services and seed stand beside it")
+        refuse_load(self.scenario, "services and seed")
         names = [service.name for service in self.services]
         if len({*names}) < len(names):
             raise ValueError("two services have the same name")

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field, model_validator
 from sim import documents
 from sim.documents import WRITTEN
 from sim.figures import BandwidthFigure, Figure
+from sim.planning.loadless import refuse_load
 from sim.planning.money import Money, Rental
 from sim.units import BANDWIDTH
 
@@ -68,9 +69,7 @@ class CorpusSpec(BaseModel):
 
     @model_validator(mode="after")
     def _the_rest_is_here(self) -> Self:
-        for name in ("workload", "clients", "slo", "seed"):
-            if name in self.scenario:
-                raise ValueError(f"'scenario.{name}' cannot be given: lengths and seed stand beside it")
+        refuse_load(self.scenario, "lengths and seed")
         return self
 
 
